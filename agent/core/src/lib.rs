@@ -1,0 +1,28 @@
+//! Every decision of the agent, pure: values in, values out. Time and randomness are arguments.
+//!
+//! The modules, in the order in which a pod's ADD flows through them:
+//!
+//! * [`attachment`]: which container interface is meant, and for which pod.
+//! * [`prefix`], [`node`]: what the node may give: its prefixes, defaults, MTU ([`node::NodePlan`]).
+//! * [`pod`], [`annotation`], [`intent`]: what the pod asks for, joined with the node's plan ([`intent::PodIntent`]).
+//! * [`algo`], [`iid`], [`ipam`]: which addresses it gets.
+//! * [`record`]: what the store remembers of it.
+//! * [`link`]: which facts the kernel must hold for it, and the changes that bring them about.
+//! * [`host`]: the same for what belongs to the node as a whole: sysctls and blackholes.
+//! * [`recovery`], [`sweep`]: how store and kernel are joined after a restart, and what is an orphan.
+
+pub mod algo;
+pub mod annotation;
+pub mod attachment;
+pub mod fnv;
+pub mod host;
+pub mod iid;
+pub mod intent;
+pub mod ipam;
+pub mod link;
+pub mod node;
+pub mod pod;
+pub mod prefix;
+pub mod record;
+pub mod recovery;
+pub mod sweep;

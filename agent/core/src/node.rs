@@ -1,0 +1,56 @@
+//! The node's plan: NodeConfig, validated.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use crate::attachment::IfName;
+use crate::prefix::{Cidr4, Cidr6, Family};
+
+/// Everything that a NodeConfig says about pods' network, with defaults filled in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodePlan {
+    /// The node's name.
+    pub name: String,
+    /// Where addresses come from.
+    pub pools: Pools,
+    /// Families of a pod that says nothing.
+    pub defaults: FamilyDefaults,
+    /// The family that a CNI result lists first.
+    pub primary: Family,
+    /// Interfaces towards the network.
+    pub uplinks: Uplinks,
+    /// Pods' MTU in bytes; none: the uplinks' smallest.
+    pub mtu: Option<u32>,
+    /// How long a released IPv4 address rests.
+    pub cooldown: Duration,
+    /// NodeConfig's `ip-algo` annotation, as written.
+    pub ip_algo: Option<String>,
+}
+
+/// The node's prefixes, in the order of preference; no two of a family overlap.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Pools {
+    /// IPv6.
+    pub v6: Vec<Cidr6>,
+    /// IPv4.
+    pub v4: Vec<Cidr4>,
+}
+
+/// NodeConfig `spec.defaults`. `None`: nobody said, so the node gives what it has a pool for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct FamilyDefaults {
+    /// Whether pods get IPv6.
+    pub v6: Option<bool>,
+    /// Whether pods get IPv4.
+    pub v4: Option<bool>,
+}
+
+/// Which interfaces are uplinks.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Uplinks {
+    /// Those of the default routes.
+    #[default]
+    OfDefaultRoutes,
+    /// Those that NodeConfig names.
+    Named(BTreeSet<IfName>),
+}
