@@ -1,0 +1,110 @@
+//! The real kernel.
+//!
+//! Each call is a thread's life: it enters the node's network namespace, opens route netlink sockets there and, if
+//! need be, in the pod's, does its work step by step, and dies. Nothing is kept between calls, so nothing goes stale
+//! or has to be reopened, and no async worker ever waits for the kernel or sits in the wrong namespace.
+//!
+//! * [`wire`], [`socket`]: netlink messages and errors; requests and dumps. [`errno`]: what the kernel refuses.
+//! * [`netns`]: namespaces and the threads for them. [`sysctl`]: files below `/proc/sys/net`.
+//! * [`request`]: the messages that we send. [`decode`], [`observe`]: from the kernel's messages to facts.
+//! * [`host`], [`pod`]: the node and one pod, looked at. [`apply`]: changes to a link.
+//! * [`watch`]: multicast messages about changes.
+
+mod apply;
+mod decode;
+mod errno;
+mod host;
+mod netns;
+mod observe;
+mod pod;
+mod request;
+mod socket;
+mod sysctl;
+mod watch;
+mod wire;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use flock_core::attachment::IfName;
+use flock_core::host::{HostChange, HostLink, HostState};
+use flock_core::link::{LinkChange, LinkSpec, PodObserved};
+
+use self::errno::Failure;
+use self::netns::{Namespace, on_own_thread};
+use self::socket::Socket;
+use crate::{Changes, Kernel, KernelError};
+
+/// The kernel that this program runs on. A handle: clones are the same.
+#[derive(Debug, Clone)]
+pub struct LinuxKernel {
+    node: Arc<Namespace>,
+}
+
+impl LinuxKernel {
+    /// The kernel, with the calling thread's network namespace as the node's. Fails if flock cannot work on it: it
+    /// needs Linux 4.20 or later (strict checking of dump requests). Its calls must be made in a tokio runtime.
+    pub fn open() -> Result<Self, KernelError> {
+        let opening = |failure: Failure| failure.of_step("open a netlink socket");
+        Socket::open().map_err(opening)?;
+        let node = Namespace::of_this_thread().map_err(|error| opening(error.into()))?;
+        Ok(Self { node: Arc::new(node) })
+    }
+
+    /// Does `work` with a socket in the node's namespace, on a thread that is in it.
+    async fn on_node<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Socket) -> Result<T, KernelError> + Send + 'static,
+    ) -> Result<T, KernelError> {
+        let node = Arc::clone(&self.node);
+        let opened = || Socket::open().map_err(|failure| failure.of_step("open a netlink socket"));
+        on_own_thread(move || entered(&node, || work(&mut opened()?))).await
+    }
+}
+
+/// Does `work` in the node's namespace. Only for threads made for it.
+fn entered<T>(node: &Namespace, work: impl FnOnce() -> Result<T, KernelError>) -> Result<T, KernelError> {
+    node.enter()
+        .map_err(|errno| Failure::from(errno).of_step("enter the node's network namespace"))?;
+    work()
+}
+
+impl Kernel for LinuxKernel {
+    async fn host(&self) -> Result<HostState, KernelError> {
+        self.on_node(|socket| host::observe(socket).map_err(|failure| failure.of_step("observe the node")))
+            .await
+    }
+
+    async fn host_link(&self, name: &IfName) -> Result<Option<HostLink>, KernelError> {
+        let name = name.clone();
+        self.on_node(move |socket| {
+            host::observe_link(socket, &name)
+                .map_err(|failure| failure.of_step(format!("observe link {name}")))
+        })
+        .await
+    }
+
+    async fn pod(&self, netns: &Path, ifname: &IfName) -> Result<PodObserved, KernelError> {
+        let (netns, ifname) = (netns.to_owned(), ifname.clone());
+        on_own_thread(move || pod::observe(&netns, &ifname)).await
+    }
+
+    async fn change_link(&self, spec: &LinkSpec, changes: &[LinkChange]) -> Result<(), KernelError> {
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let (node, spec, changes) = (Arc::clone(&self.node), spec.clone(), changes.to_vec());
+        on_own_thread(move || entered(&node, || apply::apply(&node, &spec, &changes))).await
+    }
+
+    async fn change_host(&self, changes: &[HostChange]) -> Result<(), KernelError> {
+        let changes = changes.to_vec();
+        self.on_node(move |socket| host::apply(socket, &changes)).await
+    }
+
+    fn watch(&self) -> Result<Changes, KernelError> {
+        let (sender, changes) = Changes::channel();
+        watch::start(Arc::clone(&self.node), sender)?;
+        Ok(changes)
+    }
+}

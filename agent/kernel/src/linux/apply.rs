@@ -1,0 +1,331 @@
+//! Changes to one attachment's link. All of a call's steps are made by one thread, in order.
+
+use flock_core::attachment::IfName;
+use flock_core::link::{Fact, LinkChange, LinkSpec, Side};
+use netlink_packet_core::{NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE};
+use netlink_packet_route::RouteNetlinkMessage;
+use netlink_packet_route::link::{In6AddrGenMode, LinkAttribute, LinkMessage};
+use rustix::io::Errno;
+
+use super::errno::Failure;
+use super::netns::Namespace;
+use super::request::{self, LOOPBACK};
+use super::socket::Socket;
+use super::{decode, sysctl};
+use crate::KernelError;
+
+const PUT: u16 = NLM_F_CREATE | NLM_F_REPLACE;
+
+/// One end of the pair, and a socket in its namespace.
+struct End {
+    socket: Socket,
+    ifname: IfName,
+    index: Option<u32>,
+}
+
+impl End {
+    /// The end in the calling thread's namespace.
+    fn open(ifname: &IfName) -> Result<Self, Failure> {
+        Ok(Self {
+            socket: Socket::open()?,
+            ifname: ifname.clone(),
+            index: None,
+        })
+    }
+
+    fn look_up(&mut self) -> Result<Option<u32>, Failure> {
+        let found = self
+            .socket
+            .find(RouteNetlinkMessage::GetLink(request::links(Some(&self.ifname))))?;
+        Ok(match found {
+            // The kernel looks among alternative names too.
+            Some(RouteNetlinkMessage::NewLink(link))
+                if decode::name(&link).as_ref() == Some(&self.ifname) =>
+            {
+                Some(link.header.index)
+            }
+            _ => None,
+        })
+    }
+
+    /// The interface's index, looked up once.
+    fn index(&mut self) -> Result<u32, Failure> {
+        if self.index.is_none() {
+            self.index = self.look_up()?;
+        }
+        self.index.ok_or_else(|| Errno::NODEV.into())
+    }
+
+    /// Changes the link itself.
+    fn set_link(&mut self, message: LinkMessage) -> Result<(), Failure> {
+        self.socket.request(RouteNetlinkMessage::SetLink(message), 0)
+    }
+}
+
+/// A thread's work on one link. The thread is in the namespace of side `at`.
+struct Work<'a> {
+    spec: &'a LinkSpec,
+    node: &'a Namespace,
+    host: End,
+    pod: Option<Pod>,
+    at: Side,
+}
+
+/// The pod's end, opened when it is first needed.
+struct Pod {
+    namespace: Namespace,
+    end: End,
+}
+
+/// Makes the changes in order. The calling thread is in the namespace `node`, and may be in another one afterwards.
+pub(super) fn apply(node: &Namespace, spec: &LinkSpec, changes: &[LinkChange]) -> Result<(), KernelError> {
+    let host = End::open(&spec.host).map_err(|failure| failure.of_step("open a netlink socket"))?;
+    let mut work = Work {
+        spec,
+        node,
+        host,
+        pod: None,
+        at: Side::Host,
+    };
+    changes.iter().try_for_each(|change| match change {
+        LinkChange::DeletePair => work.delete_pair(),
+        LinkChange::CreatePair => work.create_pair(),
+        LinkChange::Set(fact) => work.set(fact),
+        LinkChange::Unset(fact) => work.unset(fact),
+    })
+}
+
+impl Work<'_> {
+    fn delete_pair(&mut self) -> Result<(), KernelError> {
+        self.forget();
+        let message = RouteNetlinkMessage::DelLink(request::links(Some(&self.spec.host)));
+        let deleted = self
+            .host
+            .socket
+            .request(message, 0)
+            .or_else(|failure| failure.unless(&[Errno::NODEV]));
+        deleted.map_err(|failure| failure.of_step(format!("delete link {}", self.spec.host)))
+    }
+
+    fn create_pair(&mut self) -> Result<(), KernelError> {
+        self.forget();
+        let netns = self.pod()?.namespace.raw_fd();
+        let message = RouteNetlinkMessage::NewLink(request::pair(self.spec, netns));
+        match self.host.socket.request(message, NLM_F_CREATE | NLM_F_EXCL) {
+            Ok(()) => Ok(()),
+            Err(failure) if failure.errno == Errno::EXIST => Err(self.taken(failure)),
+            Err(failure) => Err(failure.of_step(self.creation())),
+        }
+    }
+
+    fn creation(&self) -> String {
+        format!("create veth pair {} - {}", self.spec.host, self.spec.id.ifname)
+    }
+
+    /// Which of the two names is taken: the kernel's error is the same for both.
+    fn taken(&mut self, failure: Failure) -> KernelError {
+        let on_node = self.host.look_up();
+        let in_pod = self.pod.as_mut().map_or(Ok(None), |pod| pod.end.look_up());
+        match (on_node, in_pod, &self.spec.netns) {
+            (Ok(Some(_)), _, _) => KernelError::HostLinkExists(self.spec.host.clone()),
+            (_, Ok(Some(_)), Some(netns)) => KernelError::InterfaceExists {
+                netns: netns.clone(),
+                ifname: self.spec.id.ifname.clone(),
+            },
+            _ => failure.of_step(self.creation()),
+        }
+    }
+
+    /// Another interface under the same name has another index.
+    fn forget(&mut self) {
+        self.host.index = None;
+        if let Some(pod) = &mut self.pod {
+            pod.end.index = None;
+        }
+    }
+
+    fn set(&mut self, fact: &Fact) -> Result<(), KernelError> {
+        let side = fact.side();
+        let done = match fact {
+            Fact::Sysctl { sysctl, value, .. } => {
+                let path = sysctl.path(self.ifname(side));
+                self.enter(side)?;
+                sysctl::write(&path, *value).or_else(|failure| {
+                    match sysctl::is_moot(&path, *value, &failure) {
+                        true => Ok(()),
+                        false => Err(failure),
+                    }
+                })
+            }
+            Fact::AltName { name } => {
+                self.set_altname(name);
+                Ok(())
+            }
+            _ => set_by_netlink(self.end(side)?, fact),
+        };
+        done.map_err(|failure| failure.of_step(self.action("set", fact)))
+    }
+
+    /// A name that another link has, or that the kernel does not like, is only a name less for people.
+    fn set_altname(&mut self, name: &str) {
+        let set = self.host.index().and_then(|index| {
+            let message = RouteNetlinkMessage::NewLinkProp(request::link_altname(index, name));
+            self.host
+                .socket
+                .request(message, NLM_F_CREATE | NLM_F_EXCL | NLM_F_APPEND)
+        });
+        if let Err(error) = set {
+            tracing::debug!(link = %self.spec.host, name, %error, "no alternative name");
+        }
+    }
+
+    fn unset(&mut self, fact: &Fact) -> Result<(), KernelError> {
+        let done = match self.end(fact.side()) {
+            Ok(end) => unset_by_netlink(end, fact),
+            // Whatever was in a namespace that is gone is gone.
+            Err(KernelError::NoNamespace(_)) => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        let gone = [Errno::NODEV, Errno::NOENT, Errno::SRCH, Errno::ADDRNOTAVAIL];
+        done.or_else(|failure| failure.unless(&gone))
+            .map_err(|failure| failure.of_step(self.action("remove", fact)))
+    }
+
+    fn ifname(&self, side: Side) -> &IfName {
+        match side {
+            Side::Host => &self.spec.host,
+            Side::Pod => &self.spec.id.ifname,
+        }
+    }
+
+    fn action(&self, verb: &str, fact: &Fact) -> String {
+        let place = match (fact.side(), &self.spec.netns) {
+            (Side::Pod, Some(netns)) => format!(" in {}", netns.display()),
+            _ => String::new(),
+        };
+        format!(
+            "{verb} {} ({}) dev {}{place}",
+            fact.subject(),
+            fact.value(),
+            self.ifname(fact.side())
+        )
+    }
+
+    fn end(&mut self, side: Side) -> Result<&mut End, KernelError> {
+        match side {
+            Side::Host => Ok(&mut self.host),
+            Side::Pod => Ok(&mut self.pod()?.end),
+        }
+    }
+
+    fn pod(&mut self) -> Result<&mut Pod, KernelError> {
+        let pod = match self.pod.take() {
+            Some(pod) => pod,
+            None => self.open_pod()?,
+        };
+        Ok(self.pod.insert(pod))
+    }
+
+    fn open_pod(&mut self) -> Result<Pod, KernelError> {
+        let Some(path) = &self.spec.netns else {
+            let unknown = Failure {
+                errno: Errno::NOENT,
+                text: Some("its path is not known".to_owned()),
+            };
+            return Err(unknown.of_step(format!("enter the network namespace of {}", self.spec.id)));
+        };
+        let namespace = Namespace::of_pod(path)?;
+        namespace.enter_pod(path)?;
+        self.at = Side::Pod;
+        let end = End::open(&self.spec.id.ifname)
+            .map_err(|failure| failure.of_step(format!("open a netlink socket in {}", path.display())))?;
+        Ok(Pod { namespace, end })
+    }
+
+    /// Puts the thread into one side's namespace.
+    fn enter(&mut self, side: Side) -> Result<(), KernelError> {
+        if self.at == side {
+            return Ok(());
+        }
+        let entered = match side {
+            Side::Host => self.node.enter(),
+            Side::Pod => self.pod()?.namespace.enter(),
+        };
+        entered
+            .map_err(|errno| Failure::from(errno).of_step(format!("enter the {side}'s network namespace")))?;
+        self.at = side;
+        Ok(())
+    }
+}
+
+fn set_by_netlink(end: &mut End, fact: &Fact) -> Result<(), Failure> {
+    match fact {
+        Fact::Link { .. } => end.index().map(drop),
+        Fact::Mac { mac, .. } => set_attribute(end, LinkAttribute::Address(mac.0.to_vec())),
+        Fact::Mtu { mtu, .. } => set_attribute(end, LinkAttribute::Mtu(*mtu)),
+        Fact::Alias { alias } => set_attribute(end, LinkAttribute::IfAlias(alias.clone())),
+        Fact::NoAddressGeneration => set_address_generation(end, In6AddrGenMode::None),
+        Fact::LoopbackUp => end.set_link(request::link_up(LOOPBACK)),
+        Fact::Up { .. } => {
+            let message = request::link_up(end.index()?);
+            end.set_link(message)
+        }
+        Fact::Address { net, .. } => {
+            let message = request::address(end.index()?, *net);
+            end.socket.request(RouteNetlinkMessage::NewAddress(message), PUT)
+        }
+        Fact::Neighbour { address, mac, .. } => {
+            let message = request::neighbour(end.index()?, *address, Some(*mac));
+            end.socket
+                .request(RouteNetlinkMessage::NewNeighbour(message), PUT)
+        }
+        Fact::Route { route, .. } => {
+            let message = request::route(end.index()?, route);
+            end.socket.request(RouteNetlinkMessage::NewRoute(message), PUT)
+        }
+        // Not of netlink's, see `Work::set`.
+        Fact::AltName { .. } | Fact::Sysctl { .. } => Err(Errno::OPNOTSUPP.into()),
+    }
+}
+
+/// Only what can be removed. A value (MAC address, MTU, sysctl) can but be overwritten, and flock never takes an
+/// interface down.
+fn unset_by_netlink(end: &mut End, fact: &Fact) -> Result<(), Failure> {
+    let index = end.index()?;
+    match fact {
+        Fact::Alias { .. } => end.set_link(request::link(index, vec![LinkAttribute::IfAlias(String::new())])),
+        Fact::AltName { name } => end.socket.request(
+            RouteNetlinkMessage::DelLinkProp(request::link_altname(index, name)),
+            0,
+        ),
+        Fact::NoAddressGeneration => set_address_generation(end, In6AddrGenMode::Eui64),
+        Fact::Address { net, .. } => end
+            .socket
+            .request(RouteNetlinkMessage::DelAddress(request::address(index, *net)), 0),
+        Fact::Neighbour { address, .. } => end.socket.request(
+            RouteNetlinkMessage::DelNeighbour(request::neighbour(index, *address, None)),
+            0,
+        ),
+        Fact::Route { route, .. } => end
+            .socket
+            .request(RouteNetlinkMessage::DelRoute(request::route(index, route)), 0),
+        Fact::Link { .. } => end
+            .socket
+            .request(RouteNetlinkMessage::DelLink(request::link(index, Vec::new())), 0),
+        Fact::Mac { .. } | Fact::Mtu { .. } | Fact::Sysctl { .. } | Fact::LoopbackUp | Fact::Up { .. } => {
+            Ok(())
+        }
+    }
+}
+
+fn set_attribute(end: &mut End, attribute: LinkAttribute) -> Result<(), Failure> {
+    let message = request::link(end.index()?, vec![attribute]);
+    end.set_link(message)
+}
+
+fn set_address_generation(end: &mut End, mode: In6AddrGenMode) -> Result<(), Failure> {
+    let message = request::link_address_generation(end.index()?, mode);
+    // A link without IPv6 generates no address.
+    end.set_link(message)
+        .or_else(|failure| failure.unless(&[Errno::AFNOSUPPORT, Errno::OPNOTSUPP]))
+}

@@ -1,0 +1,203 @@
+//! What single messages say.
+
+use std::net::IpAddr;
+
+use flock_core::attachment::IfName;
+use flock_core::link::Mac;
+use ipnet::IpNet;
+use netlink_packet_route::AddressFamily;
+use netlink_packet_route::address::{AddressAttribute, AddressMessage};
+use netlink_packet_route::link::{
+    AfSpecInet, AfSpecInet6, AfSpecUnspec, Inet6DevConf, InetDevConf, LinkAttribute, LinkFlags, LinkMessage,
+    Prop,
+};
+use netlink_packet_route::neighbour::{
+    NeighbourAddress, NeighbourAttribute, NeighbourMessage, NeighbourState,
+};
+use netlink_packet_route::route::{RouteAddress, RouteAttribute, RouteMessage};
+
+/// The first of a link's attributes that `read` makes something of.
+fn attribute<'a, T>(link: &'a LinkMessage, read: impl Fn(&'a LinkAttribute) -> Option<T>) -> Option<T> {
+    link.attributes.iter().find_map(read)
+}
+
+/// A link's name; none if it is not one that flock could use.
+pub(super) fn name(link: &LinkMessage) -> Option<IfName> {
+    attribute(link, |found| match found {
+        LinkAttribute::IfName(name) => name.parse().ok(),
+        _ => None,
+    })
+}
+
+/// A link's Ethernet address.
+pub(super) fn mac(link: &LinkMessage) -> Option<Mac> {
+    attribute(link, |found| match found {
+        LinkAttribute::Address(bytes) => ethernet(bytes),
+        _ => None,
+    })
+}
+
+/// A link's alias.
+pub(super) fn alias(link: &LinkMessage) -> Option<String> {
+    attribute(link, |found| match found {
+        LinkAttribute::IfAlias(alias) => Some(alias.clone()),
+        _ => None,
+    })
+}
+
+/// A link's MTU in bytes.
+pub(super) fn mtu(link: &LinkMessage) -> Option<u32> {
+    attribute(link, |found| match found {
+        LinkAttribute::Mtu(mtu) => Some(*mtu),
+        _ => None,
+    })
+}
+
+/// Whether a link is administratively up.
+pub(super) fn is_up(link: &LinkMessage) -> bool {
+    link.header.flags.contains(LinkFlags::Up)
+}
+
+/// Whether a link is the loopback interface.
+pub(super) fn is_loopback(link: &LinkMessage) -> bool {
+    link.header.flags.contains(LinkFlags::Loopback)
+}
+
+/// A link's alternative names.
+pub(super) fn altnames(link: &LinkMessage) -> impl Iterator<Item = &String> {
+    let lists = link.attributes.iter().filter_map(|found| match found {
+        LinkAttribute::PropList(list) => Some(list),
+        _ => None,
+    });
+    lists.flatten().filter_map(|property| match property {
+        Prop::AltIfName(name) => Some(name),
+        _ => None,
+    })
+}
+
+fn families(link: &LinkMessage) -> impl Iterator<Item = &AfSpecUnspec> {
+    let lists = link.attributes.iter().filter_map(|found| match found {
+        LinkAttribute::AfSpecUnspec(list) => Some(list),
+        _ => None,
+    });
+    lists.flatten()
+}
+
+fn inet6(link: &LinkMessage) -> impl Iterator<Item = &AfSpecInet6> {
+    let lists = families(link).filter_map(|family| match family {
+        AfSpecUnspec::Inet6(list) => Some(list),
+        _ => None,
+    });
+    lists.flatten()
+}
+
+/// `net.ipv6.conf.LINK`; none on a link without IPv6.
+pub(super) fn inet6_conf(link: &LinkMessage) -> Option<&Inet6DevConf> {
+    inet6(link).find_map(|found| match found {
+        AfSpecInet6::DevConf(conf) => Some(conf),
+        _ => None,
+    })
+}
+
+/// `net.ipv4.conf.LINK`.
+pub(super) fn inet_conf(link: &LinkMessage) -> Option<&InetDevConf> {
+    families(link).find_map(|family| match family {
+        AfSpecUnspec::Inet(list) => list.iter().find_map(|found| match found {
+            AfSpecInet::DevConf(conf) => Some(conf),
+            _ => None,
+        }),
+        _ => None,
+    })
+}
+
+fn ethernet(bytes: &[u8]) -> Option<Mac> {
+    bytes.try_into().ok().map(Mac)
+}
+
+/// Whether an address is in `fe80::/10`.
+pub(super) fn is_link_local6(address: IpAddr) -> bool {
+    matches!(address, IpAddr::V6(address) if address.is_unicast_link_local())
+}
+
+/// An address of this end, with its prefix length.
+pub(super) fn address(message: &AddressMessage) -> Option<IpNet> {
+    // On a point-to-point link ADDRESS is the other end's; LOCAL, where it is sent, is always ours.
+    let local = message.attributes.iter().find_map(|found| match found {
+        AddressAttribute::Local(address) => Some(*address),
+        _ => None,
+    });
+    let address = local.or_else(|| {
+        message.attributes.iter().find_map(|found| match found {
+            AddressAttribute::Address(address) => Some(*address),
+            _ => None,
+        })
+    });
+    IpNet::new(address?, message.header.prefix_len).ok()
+}
+
+/// A neighbour whose entry is permanent.
+pub(super) fn permanent_neighbour(message: &NeighbourMessage) -> Option<(IpAddr, Mac)> {
+    if message.header.state != NeighbourState::Permanent {
+        return None;
+    }
+    let address = message.attributes.iter().find_map(|found| match found {
+        NeighbourAttribute::Destination(NeighbourAddress::Inet6(address)) => Some(IpAddr::V6(*address)),
+        NeighbourAttribute::Destination(NeighbourAddress::Inet(address)) => Some(IpAddr::V4(*address)),
+        _ => None,
+    });
+    let mac = message.attributes.iter().find_map(|found| match found {
+        NeighbourAttribute::LinkLayerAddress(bytes) => ethernet(bytes),
+        _ => None,
+    });
+    Some((address?, mac?))
+}
+
+/// A route's table.
+pub(super) fn table(route: &RouteMessage) -> u32 {
+    let long = route.attributes.iter().find_map(|found| match found {
+        RouteAttribute::Table(table) => Some(*table),
+        _ => None,
+    });
+    long.unwrap_or(u32::from(route.header.table))
+}
+
+/// A route's destination; a default route is sent without one.
+pub(super) fn destination(route: &RouteMessage) -> Option<IpNet> {
+    let sent = route.attributes.iter().find_map(|found| match found {
+        RouteAttribute::Destination(address) => ip(address),
+        _ => None,
+    });
+    let unspecified = match route.header.address_family {
+        AddressFamily::Inet6 => IpAddr::from([0; 16]),
+        _ => IpAddr::from([0; 4]),
+    };
+    IpNet::new(
+        sent.unwrap_or(unspecified),
+        route.header.destination_prefix_length,
+    )
+    .ok()
+}
+
+/// The link that a route with a single next hop leads out of.
+pub(super) fn out_link(route: &RouteMessage) -> Option<u32> {
+    route.attributes.iter().find_map(|found| match found {
+        RouteAttribute::Oif(link) => Some(*link),
+        _ => None,
+    })
+}
+
+/// The gateway of a route with a single next hop.
+pub(super) fn gateway(route: &RouteMessage) -> Option<IpAddr> {
+    route.attributes.iter().find_map(|found| match found {
+        RouteAttribute::Gateway(address) => ip(address),
+        _ => None,
+    })
+}
+
+fn ip(address: &RouteAddress) -> Option<IpAddr> {
+    match address {
+        RouteAddress::Inet6(address) => Some(IpAddr::V6(*address)),
+        RouteAddress::Inet(address) => Some(IpAddr::V4(*address)),
+        _ => None,
+    }
+}

@@ -1,0 +1,188 @@
+//! The node as a whole: what is there, and changes to it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use flock_core::attachment::IfName;
+use flock_core::host::{DefaultRoute, HostChange, HostLink, HostState, HostSysctl};
+use flock_core::link::Mac;
+use flock_core::prefix::Family;
+use ipnet::IpNet;
+use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
+use netlink_packet_route::link::LinkMessage;
+use netlink_packet_route::route::{RouteAttribute, RouteMessage, RouteProtocol, RouteType};
+use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
+use rustix::io::Errno;
+
+use super::errno::Failure;
+use super::observe::{self, OnLink};
+use super::request::{self, RouteFilter};
+use super::socket::Socket;
+use super::{decode, sysctl};
+use crate::{KernelError, ROUTE_PROTOCOL};
+
+/// What the names of flock's host links begin with.
+const PREFIX: &str = "flock";
+
+/// The whole node, in one dump of each kind.
+pub(super) fn observe(socket: &mut Socket) -> Result<HostState, Failure> {
+    let links = socket.dump(RouteNetlinkMessage::GetLink(request::links(None)))?;
+    let mut on_links = observe::addresses_and_neighbours(socket, None)?;
+    let routes = observe::routes(socket, RouteFilter::default())?;
+    observe::add_routes(&mut on_links, &routes);
+    let mut state = HostState {
+        sysctls: fixed_sysctls(),
+        ..HostState::default()
+    };
+    let mut names = BTreeMap::new();
+    for message in links {
+        let RouteNetlinkMessage::NewLink(link) = message else {
+            continue;
+        };
+        let Some(name) = decode::name(&link) else { continue };
+        names.insert(link.header.index, name.clone());
+        let on_link = on_links.remove(&link.header.index).unwrap_or_default();
+        enter(&mut state, name, &link, &on_link);
+    }
+    state.default_routes = routes
+        .iter()
+        .flat_map(|route| default_routes(route, &names))
+        .collect();
+    state.blackholes = blackholes(&routes);
+    Ok(state)
+}
+
+/// One link by name.
+pub(super) fn observe_link(socket: &mut Socket, name: &IfName) -> Result<Option<HostLink>, Failure> {
+    let found = socket.find(RouteNetlinkMessage::GetLink(request::links(Some(name))))?;
+    let Some(RouteNetlinkMessage::NewLink(link)) = found else {
+        return Ok(None);
+    };
+    if decode::name(&link).as_ref() != Some(name) {
+        return Ok(None);
+    }
+    let index = link.header.index;
+    let mut on_links = observe::addresses_and_neighbours(socket, Some(index))?;
+    let routes = observe::routes(
+        socket,
+        RouteFilter {
+            link: Some(index),
+            ours: true,
+        },
+    )?;
+    observe::add_routes(&mut on_links, &routes);
+    Ok(Some(host_link(
+        &link,
+        &on_links.remove(&index).unwrap_or_default(),
+    )))
+}
+
+fn enter(state: &mut HostState, name: IfName, link: &LinkMessage, on_link: &OnLink) {
+    if name.as_str().starts_with(PREFIX) {
+        state.flock_links.insert(name, host_link(link, on_link));
+    } else if !decode::is_loopback(link) {
+        let accept_ra = decode::inet6_conf(link).and_then(|conf| u8::try_from(conf.accept_ra).ok());
+        state
+            .sysctls
+            .extend(accept_ra.map(|value| (HostSysctl::AcceptRa(name.clone()), value)));
+        state.other_links.extend(decode::mtu(link).map(|mtu| (name, mtu)));
+    }
+}
+
+fn host_link(link: &LinkMessage, on_link: &OnLink) -> HostLink {
+    HostLink {
+        alias: decode::alias(link),
+        // All zero on a link that is not Ethernet, and so not ours.
+        mac: decode::mac(link).unwrap_or(Mac([0; 6])),
+        facts: observe::host_facts(link, on_link),
+    }
+}
+
+fn fixed_sysctls() -> BTreeMap<HostSysctl, u8> {
+    let fixed = [
+        HostSysctl::Ipv6Forwarding,
+        HostSysctl::Ipv4Forwarding,
+        HostSysctl::Ipv6MultipathHash,
+        HostSysctl::Ipv4MultipathHash,
+    ];
+    fixed
+        .into_iter()
+        .filter_map(|key| sysctl::read(&key.path()).map(|value| (key, value)))
+        .collect()
+}
+
+fn default_routes(route: &RouteMessage, names: &BTreeMap<u32, IfName>) -> Vec<DefaultRoute> {
+    if route.header.kind != RouteType::Unicast || route.header.destination_prefix_length != 0 {
+        return Vec::new();
+    }
+    let family = match route.header.address_family {
+        AddressFamily::Inet6 => Family::IPv6,
+        _ => Family::IPv4,
+    };
+    let hops = route.attributes.iter().filter_map(|found| match found {
+        RouteAttribute::MultiPath(hops) => Some(hops.iter().map(|hop| hop.interface_index)),
+        _ => None,
+    });
+    let links = decode::out_link(route).into_iter().chain(hops.flatten());
+    let from_ra = route.header.protocol == RouteProtocol::Ra;
+    links
+        .filter_map(|link| names.get(&link))
+        .map(|ifname| DefaultRoute {
+            family,
+            ifname: ifname.clone(),
+            from_ra,
+        })
+        .collect()
+}
+
+fn blackholes(routes: &[RouteMessage]) -> BTreeSet<IpNet> {
+    let ours = RouteProtocol::from(ROUTE_PROTOCOL);
+    routes
+        .iter()
+        .filter(|route| route.header.kind == RouteType::BlackHole && route.header.protocol == ours)
+        .filter_map(decode::destination)
+        .collect()
+}
+
+/// Makes the changes in order.
+pub(super) fn apply(socket: &mut Socket, changes: &[HostChange]) -> Result<(), KernelError> {
+    changes.iter().try_for_each(|change| {
+        let (done, action) = match change {
+            HostChange::Sysctl(key, value) => (
+                sysctl::write(&key.path(), *value),
+                format!("set {key} to {value}"),
+            ),
+            HostChange::AddBlackhole(net) => (add_blackhole(socket, *net), format!("add blackhole {net}")),
+            HostChange::RemoveBlackhole(net) => {
+                (remove_blackhole(socket, *net), format!("remove blackhole {net}"))
+            }
+        };
+        done.map_err(|failure| failure.of_step(action))
+    })
+}
+
+/// Never replaces a route: one for the same prefix that is not ours stays, and the change fails.
+fn add_blackhole(socket: &mut Socket, net: IpNet) -> Result<(), Failure> {
+    let message = RouteNetlinkMessage::NewRoute(request::blackhole(net));
+    match socket.request(message, NLM_F_CREATE | NLM_F_EXCL) {
+        Err(failure) if failure.errno == Errno::EXIST => {
+            let routes = observe::routes(
+                socket,
+                RouteFilter {
+                    ours: true,
+                    link: None,
+                },
+            )?;
+            if blackholes(&routes).contains(&net) {
+                Ok(())
+            } else {
+                Err(failure)
+            }
+        }
+        done => done,
+    }
+}
+
+fn remove_blackhole(socket: &mut Socket, net: IpNet) -> Result<(), Failure> {
+    let removed = socket.request(RouteNetlinkMessage::DelRoute(request::blackhole(net)), 0);
+    removed.or_else(|failure| failure.unless(&[Errno::SRCH, Errno::NOENT]))
+}

@@ -1,0 +1,128 @@
+//! A route netlink socket: requests and dumps, each answered before the call returns.
+//!
+//! Blocking on purpose. The kernel carries a request out inside `sendmsg`, waiting for the rtnl lock, for RCU grace
+//! periods when links go away: whoever sends is blocked for as long as it takes, non-blocking socket or not. So it
+//! must not be an async worker who sends, and then there is nothing to be gained from an asynchronous answer, which
+//! lies in the receive queue when `sendmsg` returns.
+
+use netlink_packet_core::{
+    NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload,
+};
+use netlink_packet_route::RouteNetlinkMessage;
+use netlink_sys::SocketAddr;
+use netlink_sys::protocols::NETLINK_ROUTE;
+use rustix::io::Errno;
+
+use super::errno::Failure;
+use super::wire::{Content, frames};
+
+/// The kernel fills up to 32 KiB at once of a dump, if there is room (`netlink_dump`).
+const RECEIVE_BUFFER: usize = 64 * 1024;
+
+/// A dump that changed while it was being read is read again, this often.
+const DUMP_TRIES: usize = 16;
+
+/// Bound to the network namespace of the thread that opened it, wherever it is used.
+pub(super) struct Socket {
+    inner: netlink_sys::Socket,
+    sequence: u32,
+    buffer: Vec<u8>,
+}
+
+impl Socket {
+    /// In the calling thread's network namespace.
+    pub(super) fn open() -> Result<Self, Failure> {
+        let inner = netlink_sys::Socket::new(NETLINK_ROUTE)?;
+        // Strict: filters in a dump request are obeyed. Capped: an error need not repeat the request.
+        inner.set_netlink_get_strict_chk(true)?;
+        inner.set_ext_ack(true)?;
+        inner.set_cap_ack(true)?;
+        inner.connect(&SocketAddr::new(0, 0))?;
+        Ok(Self {
+            inner,
+            sequence: 0,
+            buffer: Vec::with_capacity(RECEIVE_BUFFER),
+        })
+    }
+
+    /// A request for a change, or for nothing but an answer of yes or no. `flags` are added to REQUEST and ACK.
+    pub(super) fn request(&mut self, message: RouteNetlinkMessage, flags: u16) -> Result<(), Failure> {
+        self.exchange(message, NLM_F_ACK | flags).map(drop)
+    }
+
+    /// A request for one thing; none if the kernel says that it is not there.
+    pub(super) fn find(
+        &mut self,
+        message: RouteNetlinkMessage,
+    ) -> Result<Option<RouteNetlinkMessage>, Failure> {
+        match self.exchange(message, NLM_F_ACK) {
+            Ok(answer) => Ok(answer.messages.into_iter().next()),
+            Err(Failure {
+                errno: Errno::NODEV | Errno::NOENT,
+                ..
+            }) => Ok(None),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// All that the kernel has of a kind.
+    pub(super) fn dump(&mut self, message: RouteNetlinkMessage) -> Result<Vec<RouteNetlinkMessage>, Failure> {
+        for _ in 0..DUMP_TRIES {
+            let answer = match self.exchange(message.clone(), NLM_F_DUMP) {
+                Ok(answer) => answer,
+                // A routing table that has never had a route does not exist.
+                Err(Failure {
+                    errno: Errno::NOENT, ..
+                }) => return Ok(Vec::new()),
+                Err(failure) => return Err(failure),
+            };
+            if !answer.interrupted {
+                return Ok(answer.messages);
+            }
+        }
+        Err(Failure {
+            errno: Errno::INTR,
+            text: Some("the dump kept changing while it was read".to_owned()),
+        })
+    }
+
+    fn exchange(&mut self, message: RouteNetlinkMessage, flags: u16) -> Result<Answer, Failure> {
+        self.sequence += 1;
+        let mut header = NetlinkHeader::default();
+        header.flags = NLM_F_REQUEST | flags;
+        header.sequence_number = self.sequence;
+        let mut message = NetlinkMessage::new(header, NetlinkPayload::from(message));
+        message.finalize();
+        let mut bytes = vec![0; message.buffer_len()];
+        message.serialize(&mut bytes);
+        self.inner.send(&bytes, 0)?;
+        let mut answer = Answer::default();
+        while !self.receive(&mut answer)? {}
+        Ok(answer)
+    }
+
+    /// Reads one datagram into the answer; true when that was its end.
+    fn receive(&mut self, answer: &mut Answer) -> Result<bool, Failure> {
+        self.buffer.clear();
+        rustix::io::retry_on_intr(|| {
+            self.inner
+                .recv(&mut self.buffer, 0)
+                .map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))
+        })?;
+        for frame in frames(&self.buffer).filter(|frame| frame.sequence == self.sequence) {
+            answer.interrupted |= frame.interrupted;
+            match frame.content {
+                Content::End(result) => return result.map(|()| true),
+                Content::Message(message) => answer.messages.extend(message.decode()),
+                Content::Overrun => return Err(Errno::NOBUFS.into()),
+            }
+        }
+        Ok(false)
+    }
+}
+
+#[derive(Default)]
+struct Answer {
+    messages: Vec<RouteNetlinkMessage>,
+    interrupted: bool,
+}

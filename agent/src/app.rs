@@ -1,0 +1,135 @@
+//! Wiring: what is started, in which order, and how it ends.
+//!
+//! ```text
+//!  folder ---> Manifests --watch--+--> Reconciler ---------+
+//!                                 |        ^               v
+//!  kernel ---- events ------------|--------+         Attachments ----> Kernel (netlink)
+//!                                 |                        ^     +---> Store (RUN_DIR)
+//!  plugin, flockctl --unix--> rpc::Server -----------------+
+//! ```
+
+use std::fs::File;
+use std::io::{Seek as _, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use flock_kernel::Kernel;
+use flock_rpc::tombstone;
+use tokio::net::UnixListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use crate::attach::{Attachments, Parts};
+use crate::environment::SystemClock;
+use crate::reconcile::Reconciler;
+use crate::rpc;
+use crate::source::manifests::Manifests;
+use crate::store::{Files, Store};
+
+/// How the agent runs.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The node's name: that of its NodeConfig.
+    pub node: String,
+    /// The folder of manifests.
+    pub manifests: PathBuf,
+    /// Socket, state and lock.
+    pub run_dir: PathBuf,
+    /// The time between two sweeps, and at least between the two looks that make an orphan.
+    pub sweep_interval: Duration,
+}
+
+/// Runs the agent on `kernel` and `files` until SIGTERM or SIGINT. What it has programmed stays.
+pub async fn run<K: Kernel>(config: Config, kernel: K, files: impl Files) -> anyhow::Result<()> {
+    let _instance = single_instance(&config.run_dir)?;
+    let socket = config.run_dir.join("agent.sock");
+    let manifests = Manifests::open(&config.manifests, &config.node)?;
+    // Before the first look, so that nothing that happens after it is missed.
+    let changes = kernel.watch()?;
+    let attachments = Arc::new(Attachments::new(Parts {
+        kernel,
+        source: Arc::clone(&manifests),
+        store: Store::open(files, &config.run_dir)?,
+        clock: Box::new(SystemClock),
+        tombstones: tombstone::socket_dir(&socket),
+    }));
+    attachments.recover().await.context("cannot recover the node's attachments")?;
+    if let Err(error) = attachments.reconcile().await {
+        tracing::error!(%error, "the first reconcile failed; it will be tried again");
+    }
+    manifests.follow()?;
+
+    let shutdown = shutdown_signal()?;
+    let reconciler =
+        Reconciler { attachments: Arc::clone(&attachments), changes, sweep_interval: config.sweep_interval };
+    let reconciling = tokio::spawn(reconciler.run(raised(shutdown.clone())));
+    let listener = listen(&socket)?;
+    if let Some(reason) = attachments.not_ready() {
+        tracing::warn!(reason, "not ready");
+    }
+    tracing::info!(node = config.node, socket = %socket.display(), version = env!("CARGO_PKG_VERSION"), "serving");
+    rpc::serve(attachments, &config.node, listener, raised(shutdown)).await?;
+    reconciling.await.context("the reconcile loop died")?;
+    std::fs::remove_file(&socket).with_context(|| format!("cannot remove {}", socket.display()))?;
+    tracing::info!("stopped; pods keep their network");
+    Ok(())
+}
+
+/// Two agents would fight over every pod. The lock goes with the process, however it ends.
+fn single_instance(run_dir: &Path) -> anyhow::Result<File> {
+    let dir = run_dir.display();
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(run_dir)
+        .with_context(|| format!("cannot make {dir}: run as root, or name another folder with --run-dir"))?;
+    let path = run_dir.join("agent.lock");
+    let mut file = File::options().read(true).write(true).create(true).truncate(false).open(&path)?;
+    if let Err(error) = file.try_lock() {
+        let pid = std::fs::read_to_string(&path).unwrap_or_default();
+        bail!("another agent (process {}) works in {dir}: stop it first ({error})", pid.trim());
+    }
+    file.set_len(0)?;
+    file.rewind()?;
+    writeln!(file, "{}", std::process::id())?;
+    Ok(file)
+}
+
+/// Nobody sees the socket before it can answer and is closed to all but root.
+fn listen(socket: &Path) -> anyhow::Result<UnixListener> {
+    let temporary = socket.with_extension("sock.tmp");
+    match std::fs::remove_file(&temporary) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(error).with_context(|| format!("cannot remove {}", temporary.display()));
+        }
+        _ => {}
+    }
+    let listener =
+        UnixListener::bind(&temporary).with_context(|| format!("cannot listen on {}", socket.display()))?;
+    std::fs::set_permissions(&temporary, std::fs::Permissions::from_mode(0o600))?;
+    std::fs::rename(&temporary, socket)?;
+    Ok(listener)
+}
+
+fn shutdown_signal() -> anyhow::Result<watch::Receiver<bool>> {
+    let (sender, receiver) = watch::channel(false);
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
+            _ = interrupt.recv() => tracing::info!("SIGINT: stopping"),
+        }
+        sender.send_replace(true);
+        sender.closed().await;
+    });
+    Ok(receiver)
+}
+
+/// Waits for the shutdown.
+async fn raised(mut shutdown: watch::Receiver<bool>) {
+    // An error means that the sender is gone: then too, stop.
+    let _ = shutdown.wait_for(|stop| *stop).await;
+}

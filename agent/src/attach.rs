@@ -1,0 +1,149 @@
+//! Attachments: what ADD, DEL, CHECK and GC do, what a restart finds, and what is repaired in between.
+//!
+//! Every change of an attachment happens under its own lock and leaves a trail: intent in the store, kernel, commit
+//! in the store. So a crash between any two steps is found by [`Attachments::recover`] and finished. The table in
+//! memory is the store's image plus the allocator, which is rebuilt from it.
+
+mod add;
+mod check;
+mod del;
+mod error;
+mod recover;
+mod repair;
+
+pub use add::{AddCall, Attached};
+pub use check::{CheckCall, Inspection};
+pub use error::AttachError;
+pub use repair::Reconciled;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use flock_core::attachment::{AttachmentId, IfName};
+use flock_core::ipam::Allocator;
+use flock_core::record::Record;
+use flock_core::recovery::owns;
+use flock_kernel::Kernel;
+
+use crate::environment::Clock;
+use crate::locks::Locks;
+use crate::source::{Desired, Source};
+use crate::store::Store;
+
+/// The attachments of this node.
+pub struct Attachments<K, S> {
+    kernel: K,
+    source: S,
+    store: Store,
+    clock: Box<dyn Clock>,
+    /// Where the plugin leaves the DELs that the agent missed.
+    tombstones: PathBuf,
+    locks: Locks,
+    table: Mutex<Table>,
+}
+
+/// What is known of all attachments. Held for moments, never across an await.
+struct Table {
+    records: BTreeMap<AttachmentId, Record>,
+    allocator: Allocator,
+    /// What the last look at the kernel said of the node.
+    host: HostView,
+}
+
+/// The node, as the last look at the kernel showed it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostView {
+    /// Pods' MTU in bytes.
+    pub mtu: u32,
+    /// The uplinks.
+    pub uplinks: BTreeSet<IfName>,
+}
+
+/// What [`Attachments`] is made of.
+pub struct Parts<K, S> {
+    /// The node's kernel.
+    pub kernel: K,
+    /// What is wanted.
+    pub source: S,
+    /// What survives.
+    pub store: Store,
+    /// The time.
+    pub clock: Box<dyn Clock>,
+    /// Where the plugin leaves the DELs that the agent missed.
+    pub tombstones: PathBuf,
+}
+
+impl<K: Kernel, S: Source> Attachments<K, S> {
+    /// Knows nothing yet: [`Attachments::recover`] comes first.
+    pub fn new(parts: Parts<K, S>) -> Self {
+        let Parts { kernel, source, store, clock, tombstones } = parts;
+        let host = HostView { mtu: flock_core::host::DEFAULT_MTU, uplinks: BTreeSet::new() };
+        let table = Table { records: BTreeMap::new(), allocator: Allocator::default(), host };
+        Self { kernel, source, store, clock, tombstones, locks: Locks::default(), table: Mutex::new(table) }
+    }
+
+    /// What is wanted right now.
+    pub fn desired(&self) -> Arc<Desired> {
+        self.source.desired().borrow().clone()
+    }
+
+    /// Follows what is wanted.
+    pub fn follow_desired(&self) -> tokio::sync::watch::Receiver<Arc<Desired>> {
+        self.source.desired()
+    }
+
+    /// The time.
+    pub fn now(&self) -> jiff::Timestamp {
+        self.clock.now()
+    }
+
+    /// All records, by attachment.
+    pub fn records(&self) -> Vec<Record> {
+        self.table().records.values().cloned().collect()
+    }
+
+    /// The node as last seen.
+    pub fn host_view(&self) -> HostView {
+        self.table().host.clone()
+    }
+
+    /// How full the node's pools are.
+    pub fn usage(&self) -> Vec<flock_core::ipam::PoolUsage> {
+        let Some(plan) = self.desired().node.clone() else { return Vec::new() };
+        let now = self.clock.now();
+        self.table().allocator.usage(&plan.pools, now, plan.cooldown)
+    }
+
+    /// Why the node cannot take pods; none when it can. What STATUS answers with.
+    pub fn not_ready(&self) -> Option<String> {
+        let desired = self.desired();
+        match &desired.node {
+            None => {
+                Some(format!("there is no NodeConfig for this node: {}", self.source.advice("a NodeConfig")))
+            }
+            Some(plan) if plan.pools.v6.is_empty() && plan.pools.v4.is_empty() => {
+                Some(format!("NodeConfig {} has neither spec.cidr6 nor spec.cidr4: add one", plan.name))
+            }
+            Some(_) => None,
+        }
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table> {
+        // A panic while it was held would be a bug; what the table says is checked against store and kernel anyway.
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn record(&self, id: &AttachmentId) -> Option<Record> {
+        self.table().records.get(id).cloned()
+    }
+
+    /// The facts of a record's host link, if there is one and it is the record's.
+    async fn own_host_link(
+        &self,
+        record: &Record,
+    ) -> Result<Option<BTreeSet<flock_core::link::Fact>>, AttachError> {
+        let link = self.kernel.host_link(&record.host_link).await?;
+        Ok(link.filter(|link| owns(&record.id, link)).map(|link| link.facts))
+    }
+}

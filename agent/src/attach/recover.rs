@@ -1,0 +1,60 @@
+//! What a restart finds.
+
+use flock_core::record::Record;
+use flock_core::recovery::{self, Recovery};
+use flock_kernel::Kernel;
+
+use super::{AttachError, Attachments};
+use crate::source::Source;
+use crate::store::Damaged;
+
+impl<K: Kernel, S: Source> Attachments<K, S> {
+    /// Joins store and kernel: comes before anything else is asked of the agent. Attachments that are ready go on
+    /// untouched, interrupted ones are removed, lost ones are rebuilt.
+    pub async fn recover(&self) -> Result<(), AttachError> {
+        let contents = self.store.load()?;
+        contents.damaged.iter().for_each(report);
+        let links = self.kernel.host().await?.flock_links;
+        let Recovery { ready, interrupted, rebuilt } =
+            recovery::join(contents.records, &links, self.clock.now());
+        tracing::info!(
+            ready = ready.len(),
+            interrupted = interrupted.len(),
+            rebuilt = rebuilt.len(),
+            "recovered"
+        );
+        for (address, since) in contents.resting {
+            self.table().allocator.restore_resting(address, since);
+        }
+        for record in ready.into_iter().chain(interrupted.iter().cloned()) {
+            self.take_in(record);
+        }
+        for record in rebuilt {
+            tracing::warn!(attachment = %record.id, pod = %record.pod, addresses = ?record.addresses, "rebuilt from the kernel: its file was damaged or lost");
+            self.store.save(&record)?;
+            self.take_in(record);
+        }
+        for record in interrupted {
+            tracing::info!(attachment = %record.id, pod = %record.pod, phase = record.phase.as_str(), "was interrupted; removing what is left");
+            // What fails stays noted; the sweep tries again.
+            if let Err(error) = self.remove(&record).await {
+                tracing::warn!(attachment = %record.id, %error, "cannot remove it yet");
+            }
+        }
+        self.replay_tombstones().await;
+        Ok(())
+    }
+
+    fn take_in(&self, record: Record) {
+        let mut table = self.table();
+        if let Err(conflict) = table.allocator.restore(&record.id, record.addresses) {
+            tracing::error!(attachment = %record.id, %conflict, "two attachments have one address; delete one of the two pods");
+        }
+        table.records.insert(record.id.clone(), record);
+    }
+}
+
+fn report(damaged: &Damaged) {
+    let Damaged { file, kept, reason } = damaged;
+    tracing::error!(file = %file.display(), kept = %kept.display(), reason, "damaged state file set aside; rebuilding from the kernel");
+}

@@ -1,0 +1,77 @@
+//! The plugin's verbs.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use flock_kernel::Kernel;
+use flock_rpc::error::CniCode;
+use flock_rpc::v1alpha1::cni_server::Cni;
+use flock_rpc::v1alpha1::{
+    AddRequest, AddResponse, CheckRequest, CheckResponse, DelRequest, DelResponse, GcRequest, GcResponse,
+    StatusRequest, StatusResponse,
+};
+use tonic::{Request, Response, Status};
+
+use super::convert;
+use crate::attach::{AttachError, Attachments};
+use crate::source::Source;
+
+/// Serves the plugin.
+pub(super) struct Service<K, S> {
+    pub(super) attachments: Arc<Attachments<K, S>>,
+}
+
+/// A call is carried through even when its caller goes away: half an ADD helps nobody, and its lock is held.
+async fn carried_through<T: Send + 'static>(
+    call: impl Future<Output = Result<T, AttachError>> + Send + 'static,
+) -> Result<T, Status> {
+    match tokio::spawn(call).await {
+        Ok(outcome) => outcome.map_err(|error| convert::status(&error)),
+        Err(panic) => {
+            Err(CniCode::Internal.error(format!("the agent's own fault: {panic}; its log says more")).into())
+        }
+    }
+}
+
+#[tonic::async_trait]
+impl<K: Kernel, S: Source> Cni for Service<K, S> {
+    async fn add(&self, request: Request<AddRequest>) -> Result<Response<AddResponse>, Status> {
+        let call = convert::add_call(request.into_inner())?;
+        let attachments = Arc::clone(&self.attachments);
+        let attached = carried_through(async move { attachments.add(call).await }).await?;
+        Ok(Response::new(convert::add_response(&attached)))
+    }
+
+    async fn del(&self, request: Request<DelRequest>) -> Result<Response<DelResponse>, Status> {
+        let id = convert::attachment_id(request.into_inner().attachment)?;
+        let attachments = Arc::clone(&self.attachments);
+        carried_through(async move { attachments.del(&id).await }).await?;
+        Ok(Response::new(DelResponse {}))
+    }
+
+    async fn check(&self, request: Request<CheckRequest>) -> Result<Response<CheckResponse>, Status> {
+        let call = convert::check_call(request.into_inner())?;
+        let attachments = Arc::clone(&self.attachments);
+        carried_through(async move { attachments.check(call).await }).await?;
+        Ok(Response::new(CheckResponse {}))
+    }
+
+    async fn gc(&self, request: Request<GcRequest>) -> Result<Response<GcResponse>, Status> {
+        let GcRequest { network, valid } = request.into_inner();
+        // One name that is not valid would otherwise make a live attachment look stale.
+        let valid = valid.into_iter().map(|id| convert::attachment_id(Some(id))).collect::<Result<_, _>>()?;
+        let attachments = Arc::clone(&self.attachments);
+        let removed = carried_through(async move { attachments.gc(&network, &valid).await }).await?;
+        tracing::info!(removed = removed.len(), "GC");
+        Ok(Response::new(GcResponse {
+            removed: removed.iter().map(convert::attachment_id_message).collect(),
+        }))
+    }
+
+    async fn status(&self, _: Request<StatusRequest>) -> Result<Response<StatusResponse>, Status> {
+        match self.attachments.not_ready() {
+            None => Ok(Response::new(StatusResponse {})),
+            Some(reason) => Err(CniCode::Unavailable.error(reason).into()),
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! People's questions.
+
+use std::sync::Arc;
+
+use flock_core::ipam::PoolUsage;
+use flock_core::link::Comparison;
+use flock_kernel::Kernel;
+use flock_rpc::v1alpha1::inspect_server::Inspect;
+use flock_rpc::v1alpha1::{
+    self as wire, ListAttachmentsRequest, ListAttachmentsResponse, ShowAttachmentRequest,
+    ShowAttachmentResponse, ShowNodeRequest, ShowNodeResponse,
+};
+use tonic::{Request, Response, Status};
+
+use super::convert;
+use crate::attach::{Attachments, Inspection};
+use crate::source::Source;
+
+/// Serves flockctl.
+pub(super) struct Service<K, S> {
+    pub(super) attachments: Arc<Attachments<K, S>>,
+    pub(super) node: String,
+}
+
+#[tonic::async_trait]
+impl<K: Kernel, S: Source> Inspect for Service<K, S> {
+    async fn list_attachments(
+        &self,
+        _: Request<ListAttachmentsRequest>,
+    ) -> Result<Response<ListAttachmentsResponse>, Status> {
+        let mtu = self.attachments.host_view().mtu;
+        let records = self.attachments.records();
+        let attachments = records.iter().map(|record| convert::attachment(record, mtu)).collect();
+        Ok(Response::new(ListAttachmentsResponse { attachments }))
+    }
+
+    async fn show_attachment(
+        &self,
+        request: Request<ShowAttachmentRequest>,
+    ) -> Result<Response<ShowAttachmentResponse>, Status> {
+        let record =
+            self.attachments.select(&request.into_inner().selector).map_err(|e| convert::status(&e))?;
+        let Inspection { record, mtu, facts } =
+            self.attachments.inspect(record).await.map_err(|e| convert::status(&e))?;
+        let attachment = Some(convert::attachment(&record, mtu));
+        Ok(Response::new(ShowAttachmentResponse { attachment, facts: facts.into_iter().map(fact).collect() }))
+    }
+
+    async fn show_node(&self, _: Request<ShowNodeRequest>) -> Result<Response<ShowNodeResponse>, Status> {
+        let desired = self.attachments.desired();
+        let view = self.attachments.host_view();
+        Ok(Response::new(ShowNodeResponse {
+            node: self.node.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            not_ready_reason: self.attachments.not_ready().unwrap_or_default(),
+            pools: self.attachments.usage().into_iter().map(pool).collect(),
+            uplinks: view.uplinks.iter().map(ToString::to_string).collect(),
+            mtu: view.mtu,
+            problems: desired.problems.iter().map(ToString::to_string).collect(),
+        }))
+    }
+}
+
+fn fact(row: Comparison) -> wire::Fact {
+    let Comparison { side, subject, desired, observed, verdict } = row;
+    wire::Fact {
+        side: side.to_string(),
+        subject,
+        desired: desired.unwrap_or_default(),
+        observed: observed.unwrap_or_default(),
+        verdict: verdict.as_str().to_owned(),
+    }
+}
+
+fn pool(usage: PoolUsage) -> wire::PoolUsage {
+    let PoolUsage { cidr, size, used, resting } = usage;
+    wire::PoolUsage { cidr: cidr.to_string(), size, used, resting }
+}

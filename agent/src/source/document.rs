@@ -1,0 +1,238 @@
+//! One YAML document of a manifest file: its text, its kind, and core's words for it.
+
+use std::collections::BTreeMap;
+
+use flock_core::attachment::PodName;
+use flock_core::node::NodePlan;
+use flock_core::pod::{Controller, Pod};
+use flock_crds::API_VERSION;
+use flock_crds::node_config::NodeConfig;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use super::node_config::node_plan;
+
+/// What a document says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Object {
+    /// A node's configuration.
+    Node(NodePlan),
+    /// A pod.
+    Pod(Pod),
+    /// A namespace, by name.
+    Namespace(String),
+}
+
+/// A document's object, if it is of a kind that is read, and what is to be said about it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Reading {
+    /// The object.
+    pub object: Option<Object>,
+    /// Line and text of what is accepted but not obeyed.
+    pub remarks: Vec<(usize, String)>,
+}
+
+/// Why a document is refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// Line in the file, from 1.
+    pub line: usize,
+    /// What is wrong.
+    pub reason: String,
+}
+
+/// One document of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Document<'a> {
+    first_line: usize,
+    text: &'a str,
+}
+
+/// Splits a file at its `---` lines. YAML 1.2, section 9.1.2: such a line at the margin ends a document wherever it
+/// stands, within a block scalar too. Documents of nothing but comments are left out.
+pub fn split(file: &str) -> Vec<Document<'_>> {
+    let mut documents = Vec::new();
+    let (mut begin, mut first_line, mut offset) = (0, 1, 0);
+    for (index, line) in file.split_inclusive('\n').enumerate() {
+        if is_separator(line) {
+            documents.push(Document { first_line, text: &file[begin..offset] });
+            (begin, first_line) = (offset + line.len(), index + 2);
+        }
+        offset += line.len();
+    }
+    documents.push(Document { first_line, text: &file[begin..] });
+    documents.retain(|document| !document.is_blank());
+    documents
+}
+
+fn is_separator(line: &str) -> bool {
+    let line = line.trim_end();
+    line == "---" || line.starts_with("--- #")
+}
+
+impl Document<'_> {
+    /// The line in its file, from 1, of the document's first one.
+    pub fn first_line(&self) -> usize {
+        self.first_line
+    }
+
+    fn is_blank(&self) -> bool {
+        self.text.lines().map(str::trim).all(|line| line.is_empty() || line.starts_with('#') || line == "...")
+    }
+
+    /// Reads the document.
+    pub fn read(&self) -> Result<Reading, Refusal> {
+        let TypeMeta { api_version, kind } = self.parse()?;
+        match (api_version.as_str(), kind.as_str()) {
+            (API_VERSION, "NodeConfig") => self.node_config(),
+            ("v1", "Pod") => {
+                self.parse::<PodManifest>()?.try_into().map_err(|e| self.refuse(e)).map(Reading::of)
+            }
+            ("v1", "Namespace") => {
+                Ok(Reading::of(Object::Namespace(self.parse::<NamespaceManifest>()?.metadata.name)))
+            }
+            (API_VERSION, "AddressPool") | ("networking.k8s.io/v1", "NetworkPolicy") => {
+                Ok(self.remark(&kind, format!("{kind} is not served by this release: it has no effect")))
+            }
+            (group, _) if group.starts_with("flock.fritzlab.net/") => {
+                let known = format!("flock knows {API_VERSION} NodeConfig");
+                Err(self.refuse(format!("there is no {kind} in {group}: {known}")))
+            }
+            _ => {
+                Ok(self
+                    .remark(&kind, format!("{api_version} {kind} is not a kind that flock reads: left out")))
+            }
+        }
+    }
+
+    fn node_config(&self) -> Result<Reading, Refusal> {
+        let config: NodeConfig = self.parse()?;
+        let unserved = config.spec.unserved();
+        let name = config.metadata.name.clone();
+        let plan = node_plan(config).map_err(|error| Refusal {
+            line: self.line_of(last_key(&error.field)),
+            reason: format!("NodeConfig {name}: {error}"),
+        })?;
+        let remarks = unserved.into_iter().map(|field| {
+            let text =
+                format!("NodeConfig {name}: spec.{field} is not served by this release: it has no effect");
+            (self.line_of(field), text)
+        });
+        Ok(Reading { object: Some(Object::Node(plan)), remarks: remarks.collect() })
+    }
+
+    fn parse<T: DeserializeOwned>(&self) -> Result<T, Refusal> {
+        serde_saphyr::from_str(self.text).map_err(|error| {
+            let line = error.location().and_then(|at| usize::try_from(at.line()).ok()).unwrap_or(1);
+            let text = error.without_snippet().to_string();
+            let reason = text.rsplit_once(" at line ").map_or(text.as_str(), |(reason, _)| reason);
+            Refusal { line: self.first_line + line.saturating_sub(1), reason: reason.replace('\n', " ") }
+        })
+    }
+
+    fn refuse(&self, reason: String) -> Refusal {
+        Refusal { line: self.first_line, reason }
+    }
+
+    fn remark(&self, key: &str, text: String) -> Reading {
+        Reading { object: None, remarks: vec![(self.line_of(key), text)] }
+    }
+
+    /// The line of the first mention of `word`; the document's first one where there is none.
+    fn line_of(&self, word: &str) -> usize {
+        let index =
+            self.text.lines().position(|line| !line.trim_start().starts_with('#') && line.contains(word));
+        self.first_line + index.unwrap_or(0)
+    }
+}
+
+/// `cidr6` of `spec.cidr6[0]`.
+fn last_key(path: &str) -> &str {
+    let key = path.rsplit('.').next().unwrap_or(path);
+    key.split('[').next().unwrap_or(key)
+}
+
+impl Reading {
+    fn of(object: Object) -> Self {
+        Self { object: Some(object), remarks: Vec::new() }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct TypeMeta {
+    api_version: String,
+    kind: String,
+}
+
+#[derive(Deserialize)]
+struct NamespaceManifest {
+    metadata: NamespaceMeta,
+}
+
+#[derive(Deserialize)]
+struct NamespaceMeta {
+    name: String,
+}
+
+#[derive(Deserialize)]
+struct PodManifest {
+    metadata: PodMeta,
+    #[serde(default)]
+    spec: PodSpec,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct PodMeta {
+    #[serde(default = "default_namespace")]
+    namespace: String,
+    name: String,
+    uid: Option<String>,
+    #[serde(default)]
+    annotations: BTreeMap<String, String>,
+    #[serde(default)]
+    labels: BTreeMap<String, String>,
+    #[serde(default)]
+    owner_references: Vec<OwnerReference>,
+}
+
+fn default_namespace() -> String {
+    "default".to_owned()
+}
+
+#[derive(Deserialize)]
+struct OwnerReference {
+    kind: String,
+    name: String,
+    #[serde(default)]
+    controller: bool,
+}
+
+#[derive(Deserialize, Default)]
+struct PodSpec {
+    #[serde(default)]
+    containers: Vec<Container>,
+}
+
+#[derive(Deserialize)]
+struct Container {
+    image: Option<String>,
+}
+
+impl TryFrom<PodManifest> for Object {
+    type Error = String;
+
+    fn try_from(PodManifest { metadata, spec }: PodManifest) -> Result<Self, String> {
+        let PodMeta { namespace, name, uid, annotations, labels, owner_references } = metadata;
+        let controller = owner_references.into_iter().find(|owner| owner.controller);
+        Ok(Object::Pod(Pod {
+            name: PodName::new(&namespace, &name).map_err(|error| error.to_string())?,
+            uid,
+            annotations,
+            labels,
+            controller: controller.map(|OwnerReference { kind, name, .. }| Controller { kind, name }),
+            image: spec.containers.into_iter().find_map(|container| container.image),
+        }))
+    }
+}

@@ -1,0 +1,85 @@
+//! The few things that the store does with files, behind a trait: so that a test can cut them off at any step.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::fs;
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::Path;
+
+/// Files, as the store needs them. Each call is one step: it happens whole, or not at all.
+pub trait Files: fmt::Debug + Send + Sync + 'static {
+    /// Makes a directory, readable by its owner alone, with those above it. One that exists is fine.
+    fn make_dir(&self, dir: &Path) -> io::Result<()>;
+    /// The names in a directory, sorted.
+    fn list(&self, dir: &Path) -> io::Result<Vec<OsString>>;
+    /// A file's content.
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
+    /// Replaces a file's content: a reader, or a restart, sees the old or the new one.
+    fn write(&self, path: &Path, content: &[u8]) -> io::Result<()>;
+    /// Moves a file, over another one if need be.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Removes a file. One that is not there is fine.
+    fn remove(&self, path: &Path) -> io::Result<()>;
+}
+
+/// The real ones.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Disk;
+
+/// The suffix of a file that is being written; what a crash leaves of it is no record.
+pub(super) const TEMPORARY: &str = ".tmp";
+
+impl Files for Disk {
+    fn make_dir(&self, dir: &Path) -> io::Result<()> {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)
+    }
+
+    fn list(&self, dir: &Path) -> io::Result<Vec<OsString>> {
+        let mut names =
+            fs::read_dir(dir)?.map(|entry| Ok(entry?.file_name())).collect::<io::Result<Vec<_>>>()?;
+        names.sort();
+        Ok(names)
+    }
+
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        fs::read(path)
+    }
+
+    fn write(&self, path: &Path, content: &[u8]) -> io::Result<()> {
+        let mut temporary = path.as_os_str().to_owned();
+        temporary.push(TEMPORARY);
+        let temporary = Path::new(&temporary);
+        write_synced(temporary, content)
+            .and_then(|()| fs::rename(temporary, path))
+            .and_then(|()| sync_dir(path))
+            .inspect_err(|_| {
+                // The caller learns of the failure itself; half a file in its way would be a second one.
+                let _ = fs::remove_file(temporary);
+            })
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to).and_then(|()| sync_dir(to))
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        match fs::remove_file(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error),
+            Ok(()) => sync_dir(path),
+        }
+    }
+}
+
+fn write_synced(path: &Path, content: &[u8]) -> io::Result<()> {
+    let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    file.write_all(content)?;
+    file.sync_all()
+}
+
+/// Makes a change of a directory's entries last. Nothing on tmpfs, where the store belongs; right elsewhere too.
+fn sync_dir(entry: &Path) -> io::Result<()> {
+    let dir = entry.parent().unwrap_or(Path::new("."));
+    fs::File::open(dir)?.sync_all()
+}

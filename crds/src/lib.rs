@@ -1,0 +1,12 @@
+//! flock's Kubernetes types, API group `flock.fritzlab.net/v1alpha1`.
+//!
+//! * [`node_config`]: NodeConfig, what a node gives its pods.
+//! * [`duration`]: durations as Kubernetes writes them, `30s`.
+//!
+//! These are the shapes that people write. What they mean together is decided where they become core's types.
+
+pub mod duration;
+pub mod node_config;
+
+/// The API group and version of every type here.
+pub const API_VERSION: &str = "flock.fritzlab.net/v1alpha1";

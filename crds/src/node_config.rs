@@ -1,0 +1,193 @@
+//! NodeConfig: cluster-scoped, its name is the node's.
+
+use std::collections::BTreeMap;
+use std::str::FromStr;
+
+use ipnet::{Ipv4Net, Ipv6Net};
+use serde::de::{Error as _, IgnoredAny};
+use serde::{Deserialize, Deserializer};
+
+use crate::duration::Duration;
+
+/// What a node gives its pods.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NodeConfig {
+    /// [`crate::API_VERSION`].
+    pub api_version: String,
+    /// `NodeConfig`.
+    pub kind: String,
+    /// Name and annotations.
+    pub metadata: Metadata,
+    /// The configuration.
+    pub spec: NodeConfigSpec,
+    /// Written by the agent, never read by it.
+    #[serde(default)]
+    pub status: Option<Unserved>,
+}
+
+/// The part of Kubernetes' ObjectMeta that counts here; the rest is ignored.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+pub struct Metadata {
+    /// The node's name.
+    pub name: String,
+    /// `flock.fritzlab.net/ip-algo` is the node's default.
+    #[serde(default)]
+    pub annotations: BTreeMap<String, String>,
+}
+
+/// NodeConfig `spec`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NodeConfigSpec {
+    /// IPv6 prefixes for pods, /48 to /120, in order of preference.
+    #[serde(default)]
+    pub cidr6: Vec<Prefix<Ipv6Net>>,
+    /// IPv4 prefixes for pods, /8 to /30, in order of preference.
+    #[serde(default)]
+    pub cidr4: Vec<Prefix<Ipv4Net>>,
+    /// Families of a pod that says nothing.
+    #[serde(default)]
+    pub defaults: Defaults,
+    /// The family that a CNI result lists first; IPv6 unless said.
+    pub primary_family: Option<IpFamily>,
+    /// Interfaces towards the network; those of the default routes unless said.
+    #[serde(default)]
+    pub uplinks: Vec<String>,
+    /// Pods' MTU in bytes; the uplinks' smallest unless said.
+    pub mtu: Option<u32>,
+    /// How long a released IPv4 address rests before it is used again; 30s unless said.
+    pub cooldown: Option<Duration>,
+    /// Not served yet.
+    pub node_selector: Option<Unserved>,
+    /// Not served yet.
+    pub claims: Option<Unserved>,
+    /// Not served yet.
+    pub masquerade: Option<Unserved>,
+    /// Not served yet.
+    pub policy: Option<Unserved>,
+    /// Not served yet.
+    pub bgp: Option<Unserved>,
+}
+
+impl NodeConfigSpec {
+    /// The fields of the API that are set but that this release does not serve. They are accepted, so that one
+    /// document serves two releases, and must be reported.
+    pub fn unserved(&self) -> Vec<&'static str> {
+        let fields = [
+            ("nodeSelector", &self.node_selector),
+            ("claims", &self.claims),
+            ("masquerade", &self.masquerade),
+            ("policy", &self.policy),
+            ("bgp", &self.bgp),
+        ];
+        fields.into_iter().filter(|(_, value)| value.is_some()).map(|(name, _)| name).collect()
+    }
+}
+
+/// NodeConfig `spec.defaults`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Defaults {
+    /// Whether a pod that says nothing gets IPv6.
+    pub ipv6: Option<bool>,
+    /// Whether a pod that says nothing gets IPv4.
+    pub ipv4: Option<bool>,
+}
+
+/// An address family, as Kubernetes' `ipFamilies` spell it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum IpFamily {
+    IPv6,
+    IPv4,
+}
+
+/// A prefix in text, as `2001:db8::/64`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Prefix<T>(pub T);
+
+/// A family's prefix, with what to call it.
+trait PrefixKind: FromStr {
+    const EXAMPLE: &str;
+}
+
+impl PrefixKind for Ipv6Net {
+    const EXAMPLE: &str = "an IPv6 prefix as 2001:db8:a:1::/64";
+}
+
+impl PrefixKind for Ipv4Net {
+    const EXAMPLE: &str = "an IPv4 prefix as 203.0.113.0/26";
+}
+
+impl<'de, T: PrefixKind> Deserialize<'de> for Prefix<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let wrong = |_| D::Error::custom(format!("{text:?} is not {}", T::EXAMPLE));
+        text.trim().parse().map(Self).map_err(wrong)
+    }
+}
+
+/// A value that is there, whatever it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unserved;
+
+impl<'de> Deserialize<'de> for Unserved {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        IgnoredAny::deserialize(deserializer).map(|_| Self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FULL: &str = r#"
+apiVersion: flock.fritzlab.net/v1alpha1
+kind: NodeConfig
+metadata:
+  name: node-a
+  annotations: {flock.fritzlab.net/ip-algo: "app,pod"}
+  labels: {rack: r1}
+spec:
+  cidr6: ["2001:db8:a:1::/64"]
+  cidr4: ["203.0.113.0/26"]
+  defaults: {ipv6: true, ipv4: false}
+  primaryFamily: IPv4
+  uplinks: ["eth0"]
+  mtu: 1500
+  cooldown: 1m
+  claims: Pools
+  masquerade: {ipv4: {enabled: false}}
+  bgp: {asn: 65001, peers: []}
+"#;
+
+    fn error(yaml: &str) -> String {
+        serde_saphyr::from_str::<NodeConfig>(yaml).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn reads_a_full_document_and_reports_what_is_not_served() {
+        let config: NodeConfig = serde_saphyr::from_str(FULL).unwrap();
+        assert_eq!(config.metadata.name, "node-a");
+        assert_eq!(config.spec.cidr6, [Prefix("2001:db8:a:1::/64".parse().unwrap())]);
+        assert_eq!(config.spec.defaults, Defaults { ipv6: Some(true), ipv4: Some(false) });
+        assert_eq!(config.spec.cooldown, Some("60s".parse().unwrap()));
+        assert_eq!(config.spec.unserved(), ["claims", "masquerade", "bgp"]);
+    }
+
+    #[test]
+    fn an_unknown_field_is_named() {
+        assert!(
+            error(&FULL.replace("mtu:", "mut:")).contains("mut"),
+            "{}",
+            error(&FULL.replace("mtu:", "mut:"))
+        );
+    }
+
+    #[test]
+    fn a_prefix_of_the_other_family_is_refused_with_an_example() {
+        let message = error(&FULL.replace("203.0.113.0/26", "2001:db8::/64"));
+        assert!(message.contains("is not an IPv4 prefix as 203.0.113.0/26"), "{message}");
+    }
+}
