@@ -1,23 +1,23 @@
 //! One lock per attachment: two calls about one wait for each other, all others do not.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use flock_core::attachment::AttachmentId;
 use tokio::sync::OwnedMutexGuard;
 
-type Entries = Mutex<HashMap<AttachmentId, Arc<tokio::sync::Mutex<()>>>>;
+type Entries = HashMap<AttachmentId, Arc<tokio::sync::Mutex<()>>>;
 
 /// The locks of those attachments that somebody holds or waits for.
 #[derive(Debug, Default)]
 pub struct Locks {
-    entries: Arc<Entries>,
+    entries: Arc<Mutex<Entries>>,
 }
 
 /// Holds an attachment's lock.
 #[derive(Debug)]
 pub struct Lock {
-    entries: Arc<Entries>,
+    entries: Arc<Mutex<Entries>>,
     id: AttachmentId,
     guard: Option<OwnedMutexGuard<()>>,
 }
@@ -25,20 +25,26 @@ pub struct Lock {
 impl Locks {
     /// Waits for the lock.
     pub async fn lock(&self, id: &AttachmentId) -> Lock {
-        let mutex = self.entry(id);
+        let mutex = Arc::clone(self.entries().entry(id.clone()).or_default());
         let guard = mutex.lock_owned().await;
-        Lock { entries: Arc::clone(&self.entries), id: id.clone(), guard: Some(guard) }
+        self.held(id, guard)
     }
 
     /// Takes the lock if nobody holds it.
     pub fn try_lock(&self, id: &AttachmentId) -> Option<Lock> {
-        let guard = self.entry(id).try_lock_owned().ok()?;
-        Some(Lock { entries: Arc::clone(&self.entries), id: id.clone(), guard: Some(guard) })
+        let mut entries = self.entries();
+        // Our reference must be gone before the holder looks whether it was the last one.
+        let guard = Arc::clone(entries.entry(id.clone()).or_default()).try_lock_owned().ok();
+        drop(entries);
+        guard.map(|guard| self.held(id, guard))
     }
 
-    fn entry(&self, id: &AttachmentId) -> Arc<tokio::sync::Mutex<()>> {
-        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(entries.entry(id.clone()).or_default())
+    fn held(&self, id: &AttachmentId, guard: OwnedMutexGuard<()>) -> Lock {
+        Lock { entries: Arc::clone(&self.entries), id: id.clone(), guard: Some(guard) }
+    }
+
+    fn entries(&self) -> MutexGuard<'_, Entries> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -81,6 +87,7 @@ mod tests {
         });
         tokio::task::yield_now().await;
         drop(held);
+        assert!(locks.try_lock(&id("a@eth0")).is_none());
         drop(waiter.await.unwrap());
         assert!(locks.entries.lock().unwrap().is_empty());
     }

@@ -36,7 +36,7 @@ struct Run {
     #[arg(long, value_name = "DIR", default_value = "/run/flock")]
     run_dir: PathBuf,
     /// Seconds between two sweeps for orphans, and between the two looks that make one.
-    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, env = "FLOCK_SWEEP_INTERVAL", value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..))]
     sweep_interval: u64,
     /// How logs are written. What is logged: the environment variable RUST_LOG, as `flock_agent=debug`.
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]

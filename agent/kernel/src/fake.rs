@@ -158,11 +158,7 @@ impl FakeKernel {
 
 impl Inner {
     fn alive(&self) -> Result<&State, KernelError> {
-        if self.dead {
-            Err(KernelError::Closed)
-        } else {
-            Ok(&self.state)
-        }
+        if self.dead { Err(KernelError::Closed) } else { Ok(&self.state) }
     }
 
     fn step(
@@ -188,10 +184,7 @@ impl Inner {
 }
 
 fn injected(step: usize) -> KernelError {
-    KernelError::Step {
-        action: format!("step {step}"),
-        cause: io::Error::other("told to fail"),
-    }
+    KernelError::Step { action: format!("step {step}"), cause: io::Error::other("told to fail") }
 }
 
 impl Kernel for FakeKernel {
@@ -211,17 +204,13 @@ impl Kernel for FakeKernel {
     async fn change_link(&self, spec: &LinkSpec, changes: &[LinkChange]) -> Result<(), KernelError> {
         let mut inner = self.inner();
         inner.alive()?;
-        changes
-            .iter()
-            .try_for_each(|change| inner.step(|state| state.change_link(spec, change)))
+        changes.iter().try_for_each(|change| inner.step(|state| state.change_link(spec, change)))
     }
 
     async fn change_host(&self, changes: &[HostChange]) -> Result<(), KernelError> {
         let mut inner = self.inner();
         inner.alive()?;
-        changes
-            .iter()
-            .try_for_each(|change| inner.step(|state| state.change_host(change)))
+        changes.iter().try_for_each(|change| inner.step(|state| state.change_host(change)))
     }
 
     fn watch(&self) -> Result<Changes, KernelError> {

@@ -2,12 +2,13 @@
 //! theirs crosses its border.
 //!
 //! * [`Kernel`]: what can be observed and changed, in `flock-core`'s vocabulary.
-//! * [`linux`]: the real one: rtnetlink sockets, one in the node's namespace and short-lived ones in pods'.
-//! * [`fake`]: one in memory for tests (feature `fake`), which can fail at any step.
+//! * [`linux`]: the real one: route netlink sockets in the node's and the pods' namespaces, on short-lived threads.
+//! * `fake`: one in memory for tests (feature `fake`), which can fail at any step.
 
 #[cfg(any(test, feature = "fake"))]
 pub mod fake;
 pub mod linux;
+#[cfg(any(test, feature = "fake"))]
 pub mod stepped;
 
 use std::future::Future;

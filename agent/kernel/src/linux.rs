@@ -4,11 +4,11 @@
 //! need be, in the pod's, does its work step by step, and dies. Nothing is kept between calls, so nothing goes stale
 //! or has to be reopened, and no async worker ever waits for the kernel or sits in the wrong namespace.
 //!
-//! * [`wire`], [`socket`]: netlink messages and errors; requests and dumps. [`errno`]: what the kernel refuses.
-//! * [`netns`]: namespaces and the threads for them. [`sysctl`]: files below `/proc/sys/net`.
-//! * [`request`]: the messages that we send. [`decode`], [`observe`]: from the kernel's messages to facts.
-//! * [`host`], [`pod`]: the node and one pod, looked at. [`apply`]: changes to a link.
-//! * [`watch`]: multicast messages about changes.
+//! * `wire`, `socket`: netlink messages and errors; requests and dumps. `errno`: what the kernel refuses.
+//! * `netns`: namespaces and the threads for them. `sysctl`: files below `/proc/sys/net`.
+//! * `request`: the messages that we send. `decode`, `observe`: from the kernel's messages to facts.
+//! * `host`, `pod`: the node and one pod, looked at. `apply`: changes to a link.
+//! * `watch`: multicast messages about changes.
 
 mod apply;
 mod decode;
@@ -18,6 +18,7 @@ mod netns;
 mod observe;
 mod pod;
 mod request;
+mod settle;
 mod socket;
 mod sysctl;
 mod watch;
@@ -30,6 +31,8 @@ use flock_core::attachment::IfName;
 use flock_core::host::{HostChange, HostLink, HostState};
 use flock_core::link::{LinkChange, LinkSpec, PodObserved};
 
+use tokio::sync::Semaphore;
+
 use self::errno::Failure;
 use self::netns::{Namespace, on_own_thread};
 use self::socket::Socket;
@@ -39,7 +42,14 @@ use crate::{Changes, Kernel, KernelError};
 #[derive(Debug, Clone)]
 pub struct LinuxKernel {
     node: Arc<Namespace>,
+    turns: Arc<Semaphore>,
 }
+
+/// How many links are changed at once. Every step of a change waits for the rtnl lock, which is one for the whole
+/// machine and first come, first served: with fifty changes at once, each of an ADD's two dozen steps would queue
+/// behind forty-nine others', deletions with their grace periods among them, and an ADD could take most of a minute.
+/// So whoever has begun is let through, and the others wait here, in order.
+const TURNS: usize = 4;
 
 impl LinuxKernel {
     /// The kernel, with the calling thread's network namespace as the node's. Fails if flock cannot work on it: it
@@ -48,7 +58,7 @@ impl LinuxKernel {
         let opening = |failure: Failure| failure.of_step("open a netlink socket");
         Socket::open().map_err(opening)?;
         let node = Namespace::of_this_thread().map_err(|error| opening(error.into()))?;
-        Ok(Self { node: Arc::new(node) })
+        Ok(Self { node: Arc::new(node), turns: Arc::new(Semaphore::new(TURNS)) })
     }
 
     /// Does `work` with a socket in the node's namespace, on a thread that is in it.
@@ -64,8 +74,7 @@ impl LinuxKernel {
 
 /// Does `work` in the node's namespace. Only for threads made for it.
 fn entered<T>(node: &Namespace, work: impl FnOnce() -> Result<T, KernelError>) -> Result<T, KernelError> {
-    node.enter()
-        .map_err(|errno| Failure::from(errno).of_step("enter the node's network namespace"))?;
+    node.enter().map_err(|errno| Failure::from(errno).of_step("enter the node's network namespace"))?;
     work()
 }
 
@@ -94,7 +103,13 @@ impl Kernel for LinuxKernel {
             return Ok(());
         }
         let (node, spec, changes) = (Arc::clone(&self.node), spec.clone(), changes.to_vec());
-        on_own_thread(move || entered(&node, || apply::apply(&node, &spec, &changes))).await
+        // The thread goes on when its caller goes away, so the turn is the thread's.
+        let turn = Arc::clone(&self.turns).acquire_owned().await.map_err(|_| KernelError::Closed)?;
+        on_own_thread(move || {
+            let _turn = turn;
+            entered(&node, || apply::apply(&node, &spec, &changes))
+        })
+        .await
     }
 
     async fn change_host(&self, changes: &[HostChange]) -> Result<(), KernelError> {

@@ -47,9 +47,7 @@ impl<K: Kernel, G: Gate> Kernel for Stepped<K, G> {
         for change in changes {
             let step = format!("{change:?}");
             self.gate.before(&step)?;
-            self.kernel
-                .change_link(spec, std::slice::from_ref(change))
-                .await?;
+            self.kernel.change_link(spec, std::slice::from_ref(change)).await?;
             self.gate.after(&step)?;
         }
         Ok(())

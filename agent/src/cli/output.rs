@@ -117,14 +117,19 @@ fn headings(attachment: &Attachment) -> String {
 fn fact_table(facts: &[Fact]) -> String {
     let rows = facts.iter().map(|fact| {
         let mark = if is_drift(fact) { "!" } else { "" };
-        [mark, &fact.side, &fact.subject, dash(&fact.desired), dash(&fact.observed), &fact.verdict]
-            .map(str::to_owned)
+        let (desired, observed) = (short(&fact.desired), short(&fact.observed));
+        [mark.to_owned(), fact.side.clone(), fact.subject.clone(), desired, observed, fact.verdict.clone()]
     });
     table(&["", "SIDE", "WHAT", "DESIRED", "OBSERVED", "VERDICT"], rows)
 }
 
-fn dash(text: &str) -> &str {
-    if text.is_empty() { "-" } else { text }
+/// A value in a cell: JSON has the long ones (aliases) whole.
+fn short(text: &str) -> String {
+    match text.char_indices().nth(32) {
+        _ if text.is_empty() => "-".to_owned(),
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
 }
 
 fn is_drift(fact: &Fact) -> bool {

@@ -38,12 +38,13 @@ fn derived_mac(id: &AttachmentId, side: &str) -> Mac {
     Mac([(first & 0xfc) | 0x02, b, c, d, e, g])
 }
 
-/// The alternative name of the host link: `POD.NAMESPACE`, with the interface's name unless it is `eth0`. The
-/// kernel's limit is 127 bytes (ALTIFNAMSIZ); longer ones are cut.
+/// The alternative name of the host link: `NAMESPACE_POD`, with the interface's name unless it is `eth0`. The kernel
+/// has one name space for all names: a dot would take those of VLANs (a pod `eth0` in namespace `100`). Its limit is
+/// 127 bytes (ALTIFNAMSIZ); longer names are cut.
 pub(super) fn altname(pod: &PodName, ifname: &IfName) -> String {
-    let mut name = format!("{}.{}", pod.name, pod.namespace);
+    let mut name = format!("{}_{}", pod.namespace, pod.name);
     if ifname.as_str() != "eth0" {
-        name = format!("{name}.{ifname}");
+        name = format!("{name}_{ifname}");
     }
     name.chars().take(127).collect()
 }

@@ -51,11 +51,7 @@ impl Default for State {
             sysctls: BTreeMap::new(),
         };
         if let Ok(uplink) = "eth0".parse::<IfName>() {
-            let route = |family| DefaultRoute {
-                family,
-                ifname: uplink.clone(),
-                from_ra: false,
-            };
+            let route = |family| DefaultRoute { family, ifname: uplink.clone(), from_ra: false };
             state.default_routes = [Family::IPv6, Family::IPv4].into_iter().map(route).collect();
             state.set_uplink_mtu(&uplink, 1500);
         }
@@ -72,24 +68,15 @@ impl Default for State {
 }
 
 fn on_node(name: &IfName) -> Place {
-    Place {
-        netns: None,
-        name: name.clone(),
-    }
+    Place { netns: None, name: name.clone() }
 }
 
 fn in_pod(netns: &Path, name: &IfName) -> Place {
-    Place {
-        netns: Some(netns.to_owned()),
-        name: name.clone(),
-    }
+    Place { netns: Some(netns.to_owned()), name: name.clone() }
 }
 
 fn failed(action: String, errno: Errno) -> KernelError {
-    KernelError::Step {
-        action,
-        cause: io::Error::from(errno),
-    }
+    KernelError::Step { action, cause: io::Error::from(errno) }
 }
 
 /// Observation.
@@ -113,11 +100,7 @@ impl State {
             Fact::Alias { alias } => Some(alias.clone()),
             _ => None,
         });
-        Some(HostLink {
-            alias,
-            mac: link.mac.unwrap_or(Mac([0; 6])),
-            facts: link.facts.clone(),
-        })
+        Some(HostLink { alias, mac: link.mac.unwrap_or(Mac([0; 6])), facts: link.facts.clone() })
     }
 
     pub(super) fn pod_facts(&self, netns: &Path, ifname: &IfName) -> Option<BTreeSet<Fact>> {
@@ -132,15 +115,8 @@ impl State {
         let Some(link) = self.links.get(&on_node(host)) else {
             return BTreeSet::new();
         };
-        let peer = link
-            .peer
-            .as_ref()
-            .and_then(|peer| self.pod_facts(peer.netns.as_ref()?, &peer.name));
-        link.facts
-            .iter()
-            .cloned()
-            .chain(peer.into_iter().flatten())
-            .collect()
+        let peer = link.peer.as_ref().and_then(|peer| self.pod_facts(peer.netns.as_ref()?, &peer.name));
+        link.facts.iter().cloned().chain(peer.into_iter().flatten()).collect()
     }
 }
 
@@ -193,19 +169,8 @@ impl State {
     fn add_foreign(&mut self, place: Place, side: Side) {
         let mac = Mac([0x02, 0, 0, 0, 0, 1]);
         let name = place.name.clone();
-        let facts = [
-            Fact::Link { side, name },
-            Fact::Mac { side, mac },
-            Fact::Mtu { side, mtu: 1500 },
-        ];
-        self.links.insert(
-            place,
-            Link {
-                mac: Some(mac),
-                facts: facts.into(),
-                peer: None,
-            },
-        );
+        let facts = [Fact::Link { side, name }, Fact::Mac { side, mac }, Fact::Mtu { side, mtu: 1500 }];
+        self.links.insert(place, Link { mac: Some(mac), facts: facts.into(), peer: None });
     }
 
     pub(super) fn add_namespace(&mut self, netns: &Path) {
@@ -214,20 +179,14 @@ impl State {
 
     pub(super) fn remove_namespace(&mut self, netns: &Path) {
         self.namespaces.remove(netns);
-        let inside: Vec<Place> = self
-            .links
-            .keys()
-            .filter(|place| place.netns.as_deref() == Some(netns))
-            .cloned()
-            .collect();
+        let inside: Vec<Place> =
+            self.links.keys().filter(|place| place.netns.as_deref() == Some(netns)).cloned().collect();
         inside.iter().for_each(|place| self.remove(place));
     }
 
     pub(super) fn set_uplink_mtu(&mut self, name: &IfName, mtu: u32) {
         self.other_links.insert(name.clone(), mtu);
-        self.sysctls
-            .entry(HostSysctl::AcceptRa(name.clone()))
-            .or_insert(1);
+        self.sysctls.entry(HostSysctl::AcceptRa(name.clone())).or_insert(1);
     }
 
     pub(super) fn set_default_routes(&mut self, routes: BTreeSet<DefaultRoute>) {
@@ -275,23 +234,13 @@ impl State {
             return Err(KernelError::HostLinkExists(spec.host.clone()));
         }
         if self.links.contains_key(&pod) {
-            return Err(KernelError::InterfaceExists {
-                netns,
-                ifname: spec.id.ifname.clone(),
-            });
+            return Err(KernelError::InterfaceExists { netns, ifname: spec.id.ifname.clone() });
         }
         let end = |side, name: &IfName, mac, peer: &Place| {
             let name = name.clone();
-            let facts = [
-                Fact::Link { side, name },
-                Fact::Mac { side, mac },
-                Fact::Mtu { side, mtu: spec.mtu },
-            ];
-            Link {
-                mac: Some(mac),
-                facts: facts.into(),
-                peer: Some(peer.clone()),
-            }
+            let facts =
+                [Fact::Link { side, name }, Fact::Mac { side, mac }, Fact::Mtu { side, mtu: spec.mtu }];
+            Link { mac: Some(mac), facts: facts.into(), peer: Some(peer.clone()) }
         };
         let host_end = end(Side::Host, &spec.host, host_mac(&spec.id), &pod);
         let pod_end = end(Side::Pod, &spec.id.ifname, pod_mac(&spec.id), &host);
@@ -301,11 +250,7 @@ impl State {
 
     fn namespace(&self, spec: &LinkSpec) -> Result<PathBuf, KernelError> {
         let netns = spec.netns.clone().unwrap_or_default();
-        if self.namespaces.contains_key(&netns) {
-            Ok(netns)
-        } else {
-            Err(KernelError::NoNamespace(netns))
-        }
+        if self.namespaces.contains_key(&netns) { Ok(netns) } else { Err(KernelError::NoNamespace(netns)) }
     }
 
     fn place(&self, spec: &LinkSpec, side: Side) -> Result<Place, KernelError> {
@@ -322,10 +267,7 @@ impl State {
         }
         let place = self.place(spec, fact.side())?;
         let action = || format!("set {fact}");
-        let link = self
-            .links
-            .get_mut(&place)
-            .ok_or_else(|| failed(action(), Errno::NODEV))?;
+        let link = self.links.get_mut(&place).ok_or_else(|| failed(action(), Errno::NODEV))?;
         let up = link.facts.contains(&Fact::Up { side: fact.side() });
         if matches!(fact, Fact::Route { .. }) && !up {
             return Err(failed(action(), Errno::NETDOWN));

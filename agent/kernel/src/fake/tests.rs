@@ -13,10 +13,7 @@ fn spec() -> LinkSpec {
         netns: Some(NETNS.into()),
         host: "flock0000000a".parse().unwrap(),
         mtu: 1500,
-        addresses: PodAddresses {
-            v6: "2001:db8::5".parse().ok(),
-            v4: "192.0.2.5".parse().ok(),
-        },
+        addresses: PodAddresses { v6: "2001:db8::5".parse().ok(), v4: "192.0.2.5".parse().ok() },
     }
 }
 
@@ -28,11 +25,7 @@ fn with_namespace() -> FakeKernel {
 
 async fn observed(kernel: &FakeKernel) -> Observed {
     Observed {
-        host: kernel
-            .host_link(&spec().host)
-            .await
-            .unwrap()
-            .map(|link| link.facts),
+        host: kernel.host_link(&spec().host).await.unwrap().map(|link| link.facts),
         pod: kernel.pod(Path::new(NETNS), &spec().id.ifname).await.unwrap(),
     }
 }
@@ -47,11 +40,7 @@ async fn a_plan_brings_about_what_it_wants() {
     let kernel = with_namespace();
     attach(&kernel).await.unwrap();
     let observed = observed(&kernel).await;
-    assert!(
-        !compare(&spec(), &observed)
-            .iter()
-            .any(|row| row.verdict.is_drift())
-    );
+    assert!(!compare(&spec(), &observed).iter().any(|row| row.verdict.is_drift()));
     assert_eq!(plan(&spec(), &observed, Scope::Attach), []);
     assert_eq!(kernel.facts(&spec().host), spec().facts().into_iter().collect());
 }
@@ -61,10 +50,7 @@ async fn deleting_removes_both_ends_and_may_be_repeated() {
     let kernel = with_namespace();
     attach(&kernel).await.unwrap();
     for _ in 0..2 {
-        kernel
-            .change_link(&spec(), &[LinkChange::DeletePair])
-            .await
-            .unwrap();
+        kernel.change_link(&spec(), &[LinkChange::DeletePair]).await.unwrap();
         assert!(kernel.links().is_empty());
         let pod = kernel.pod_facts(Path::new(NETNS), &spec().id.ifname).unwrap();
         assert_eq!(pod, BTreeSet::from([Fact::LoopbackUp]));
@@ -80,17 +66,11 @@ async fn names_that_are_taken_are_told_apart() {
 
     kernel.add_foreign_interface(Path::new(NETNS), &spec().id.ifname);
     let result = kernel.change_link(&spec(), &create).await;
-    assert!(
-        matches!(result, Err(KernelError::InterfaceExists { .. })),
-        "{result:?}"
-    );
+    assert!(matches!(result, Err(KernelError::InterfaceExists { .. })), "{result:?}");
 
     kernel.add_foreign_link(&spec().host);
     let result = kernel.change_link(&spec(), &create).await;
-    assert!(
-        matches!(result, Err(KernelError::HostLinkExists(_))),
-        "{result:?}"
-    );
+    assert!(matches!(result, Err(KernelError::HostLinkExists(_))), "{result:?}");
 }
 
 #[tokio::test]
@@ -99,23 +79,13 @@ async fn a_namespace_takes_its_links_with_it() {
     attach(&kernel).await.unwrap();
     kernel.remove_namespace(Path::new(NETNS));
     assert!(kernel.links().is_empty());
-    assert_eq!(
-        observed(&kernel).await,
-        Observed {
-            host: None,
-            pod: PodObserved::NamespaceGone
-        }
-    );
+    assert_eq!(observed(&kernel).await, Observed { host: None, pod: PodObserved::NamespaceGone });
 }
 
 #[tokio::test]
 async fn a_route_needs_a_link_that_is_up() {
     let kernel = with_namespace();
-    let route = spec()
-        .facts()
-        .into_iter()
-        .rfind(|fact| fact.side() == Side::Host)
-        .unwrap();
+    let route = spec().facts().into_iter().rfind(|fact| fact.side() == Side::Host).unwrap();
     let changes = [LinkChange::CreatePair, LinkChange::Set(route)];
     let result = kernel.change_link(&spec(), &changes).await;
     assert!(matches!(result, Err(KernelError::Step { .. })), "{result:?}");
@@ -149,19 +119,13 @@ async fn the_dead_answer_nothing_until_revived() {
 async fn steps_count_the_nodes_changes_too() {
     let kernel = FakeKernel::new();
     let net = "2001:db8::/64".parse().unwrap();
-    let changes = [
-        HostChange::AddBlackhole(net),
-        HostChange::Sysctl(HostSysctl::Ipv6Forwarding, 1),
-    ];
+    let changes = [HostChange::AddBlackhole(net), HostChange::Sysctl(HostSysctl::Ipv6Forwarding, 1)];
     kernel.change_host(&changes).await.unwrap();
     assert_eq!(kernel.steps(), 2);
     let node = kernel.node();
     assert_eq!(node.blackholes, BTreeSet::from([net]));
     assert_eq!(node.sysctls[&HostSysctl::Ipv6Forwarding], 1);
-    kernel
-        .change_host(&[HostChange::RemoveBlackhole(net), HostChange::RemoveBlackhole(net)])
-        .await
-        .unwrap();
+    kernel.change_host(&[HostChange::RemoveBlackhole(net), HostChange::RemoveBlackhole(net)]).await.unwrap();
     assert!(kernel.node().blackholes.is_empty());
 }
 

@@ -1,5 +1,7 @@
 //! Changes to one attachment's link. All of a call's steps are made by one thread, in order.
 
+use std::time::{Duration, Instant};
+
 use flock_core::attachment::IfName;
 use flock_core::link::{Fact, LinkChange, LinkSpec, Side};
 use netlink_packet_core::{NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE};
@@ -11,8 +13,11 @@ use super::errno::Failure;
 use super::netns::Namespace;
 use super::request::{self, LOOPBACK};
 use super::socket::Socket;
-use super::{decode, sysctl};
+use super::{decode, settle, sysctl};
 use crate::KernelError;
+
+/// How long the kernel may take to finish what it has promised: microseconds, unless everybody wants the rtnl lock.
+const SETTLING: Duration = Duration::from_secs(5);
 
 const PUT: u16 = NLM_F_CREATE | NLM_F_REPLACE;
 
@@ -26,17 +31,11 @@ struct End {
 impl End {
     /// The end in the calling thread's namespace.
     fn open(ifname: &IfName) -> Result<Self, Failure> {
-        Ok(Self {
-            socket: Socket::open()?,
-            ifname: ifname.clone(),
-            index: None,
-        })
+        Ok(Self { socket: Socket::open()?, ifname: ifname.clone(), index: None })
     }
 
     fn look_up(&mut self) -> Result<Option<u32>, Failure> {
-        let found = self
-            .socket
-            .find(RouteNetlinkMessage::GetLink(request::links(Some(&self.ifname))))?;
+        let found = self.socket.find(RouteNetlinkMessage::GetLink(request::links(Some(&self.ifname))))?;
         Ok(match found {
             // The kernel looks among alternative names too.
             Some(RouteNetlinkMessage::NewLink(link))
@@ -80,13 +79,7 @@ struct Pod {
 /// Makes the changes in order. The calling thread is in the namespace `node`, and may be in another one afterwards.
 pub(super) fn apply(node: &Namespace, spec: &LinkSpec, changes: &[LinkChange]) -> Result<(), KernelError> {
     let host = End::open(&spec.host).map_err(|failure| failure.of_step("open a netlink socket"))?;
-    let mut work = Work {
-        spec,
-        node,
-        host,
-        pod: None,
-        at: Side::Host,
-    };
+    let mut work = Work { spec, node, host, pod: None, at: Side::Host };
     changes.iter().try_for_each(|change| match change {
         LinkChange::DeletePair => work.delete_pair(),
         LinkChange::CreatePair => work.create_pair(),
@@ -99,11 +92,7 @@ impl Work<'_> {
     fn delete_pair(&mut self) -> Result<(), KernelError> {
         self.forget();
         let message = RouteNetlinkMessage::DelLink(request::links(Some(&self.spec.host)));
-        let deleted = self
-            .host
-            .socket
-            .request(message, 0)
-            .or_else(|failure| failure.unless(&[Errno::NODEV]));
+        let deleted = self.host.socket.request(message, 0).or_else(|failure| failure.unless(&[Errno::NODEV]));
         deleted.map_err(|failure| failure.of_step(format!("delete link {}", self.spec.host)))
     }
 
@@ -128,10 +117,9 @@ impl Work<'_> {
         let in_pod = self.pod.as_mut().map_or(Ok(None), |pod| pod.end.look_up());
         match (on_node, in_pod, &self.spec.netns) {
             (Ok(Some(_)), _, _) => KernelError::HostLinkExists(self.spec.host.clone()),
-            (_, Ok(Some(_)), Some(netns)) => KernelError::InterfaceExists {
-                netns: netns.clone(),
-                ifname: self.spec.id.ifname.clone(),
-            },
+            (_, Ok(Some(_)), Some(netns)) => {
+                KernelError::InterfaceExists { netns: netns.clone(), ifname: self.spec.id.ifname.clone() }
+            }
             _ => failure.of_step(self.creation()),
         }
     }
@@ -163,16 +151,37 @@ impl Work<'_> {
             }
             _ => set_by_netlink(self.end(side)?, fact),
         };
-        done.map_err(|failure| failure.of_step(self.action("set", fact)))
+        done.map_err(|failure| failure.of_step(self.action("set", fact)))?;
+        match fact {
+            Fact::Up { side: Side::Host } => self.settle(fact),
+            _ => Ok(()),
+        }
+    }
+
+    /// Waits until the pod's first packet can be answered, see [`settle`].
+    fn settle(&mut self, fact: &Fact) -> Result<(), KernelError> {
+        let until = Instant::now() + SETTLING;
+        while self.is_unsettled().map_err(|failure| failure.of_step(self.action("set", fact)))? {
+            if Instant::now() > until {
+                return Err(Failure::from(Errno::TIMEDOUT).of_step(self.action("wait for", fact)));
+            }
+            std::thread::sleep(Duration::from_micros(100));
+        }
+        Ok(())
+    }
+
+    fn is_unsettled(&mut self) -> Result<bool, Failure> {
+        let host = settle::is_unsettled(&mut self.host.socket, &self.spec.host)?;
+        // A repair of the host side alone may not know where the pod's is.
+        let pod = self.pod().ok().map(|pod| settle::is_unsettled(&mut pod.end.socket, &pod.end.ifname));
+        Ok(host || pod.transpose()?.unwrap_or(false))
     }
 
     /// A name that another link has, or that the kernel does not like, is only a name less for people.
     fn set_altname(&mut self, name: &str) {
         let set = self.host.index().and_then(|index| {
             let message = RouteNetlinkMessage::NewLinkProp(request::link_altname(index, name));
-            self.host
-                .socket
-                .request(message, NLM_F_CREATE | NLM_F_EXCL | NLM_F_APPEND)
+            self.host.socket.request(message, NLM_F_CREATE | NLM_F_EXCL | NLM_F_APPEND)
         });
         if let Err(error) = set {
             tracing::debug!(link = %self.spec.host, name, %error, "no alternative name");
@@ -203,12 +212,7 @@ impl Work<'_> {
             (Side::Pod, Some(netns)) => format!(" in {}", netns.display()),
             _ => String::new(),
         };
-        format!(
-            "{verb} {} ({}) dev {}{place}",
-            fact.subject(),
-            fact.value(),
-            self.ifname(fact.side())
-        )
+        format!("{verb} {} ({}) dev {}{place}", fact.subject(), fact.value(), self.ifname(fact.side()))
     }
 
     fn end(&mut self, side: Side) -> Result<&mut End, KernelError> {
@@ -228,10 +232,7 @@ impl Work<'_> {
 
     fn open_pod(&mut self) -> Result<Pod, KernelError> {
         let Some(path) = &self.spec.netns else {
-            let unknown = Failure {
-                errno: Errno::NOENT,
-                text: Some("its path is not known".to_owned()),
-            };
+            let unknown = Failure { errno: Errno::NOENT, text: Some("its path is not known".to_owned()) };
             return Err(unknown.of_step(format!("enter the network namespace of {}", self.spec.id)));
         };
         let namespace = Namespace::of_pod(path)?;
@@ -276,8 +277,7 @@ fn set_by_netlink(end: &mut End, fact: &Fact) -> Result<(), Failure> {
         }
         Fact::Neighbour { address, mac, .. } => {
             let message = request::neighbour(end.index()?, *address, Some(*mac));
-            end.socket
-                .request(RouteNetlinkMessage::NewNeighbour(message), PUT)
+            end.socket.request(RouteNetlinkMessage::NewNeighbour(message), PUT)
         }
         Fact::Route { route, .. } => {
             let message = request::route(end.index()?, route);
@@ -294,24 +294,22 @@ fn unset_by_netlink(end: &mut End, fact: &Fact) -> Result<(), Failure> {
     let index = end.index()?;
     match fact {
         Fact::Alias { .. } => end.set_link(request::link(index, vec![LinkAttribute::IfAlias(String::new())])),
-        Fact::AltName { name } => end.socket.request(
-            RouteNetlinkMessage::DelLinkProp(request::link_altname(index, name)),
-            0,
-        ),
+        Fact::AltName { name } => {
+            end.socket.request(RouteNetlinkMessage::DelLinkProp(request::link_altname(index, name)), 0)
+        }
         Fact::NoAddressGeneration => set_address_generation(end, In6AddrGenMode::Eui64),
-        Fact::Address { net, .. } => end
+        Fact::Address { net, .. } => {
+            end.socket.request(RouteNetlinkMessage::DelAddress(request::address(index, *net)), 0)
+        }
+        Fact::Neighbour { address, .. } => end
             .socket
-            .request(RouteNetlinkMessage::DelAddress(request::address(index, *net)), 0),
-        Fact::Neighbour { address, .. } => end.socket.request(
-            RouteNetlinkMessage::DelNeighbour(request::neighbour(index, *address, None)),
-            0,
-        ),
-        Fact::Route { route, .. } => end
-            .socket
-            .request(RouteNetlinkMessage::DelRoute(request::route(index, route)), 0),
-        Fact::Link { .. } => end
-            .socket
-            .request(RouteNetlinkMessage::DelLink(request::link(index, Vec::new())), 0),
+            .request(RouteNetlinkMessage::DelNeighbour(request::neighbour(index, *address, None)), 0),
+        Fact::Route { route, .. } => {
+            end.socket.request(RouteNetlinkMessage::DelRoute(request::route(index, route)), 0)
+        }
+        Fact::Link { .. } => {
+            end.socket.request(RouteNetlinkMessage::DelLink(request::link(index, Vec::new())), 0)
+        }
         Fact::Mac { .. } | Fact::Mtu { .. } | Fact::Sysctl { .. } | Fact::LoopbackUp | Fact::Up { .. } => {
             Ok(())
         }
@@ -326,6 +324,5 @@ fn set_attribute(end: &mut End, attribute: LinkAttribute) -> Result<(), Failure>
 fn set_address_generation(end: &mut End, mode: In6AddrGenMode) -> Result<(), Failure> {
     let message = request::link_address_generation(end.index()?, mode);
     // A link without IPv6 generates no address.
-    end.set_link(message)
-        .or_else(|failure| failure.unless(&[Errno::AFNOSUPPORT, Errno::OPNOTSUPP]))
+    end.set_link(message).or_else(|failure| failure.unless(&[Errno::AFNOSUPPORT, Errno::OPNOTSUPP]))
 }

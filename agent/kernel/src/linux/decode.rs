@@ -53,6 +53,19 @@ pub(super) fn mtu(link: &LinkMessage) -> Option<u32> {
     })
 }
 
+/// Whether a link has a carrier and, for want of a queue, drops what it is given to send.
+pub(super) fn drops(link: &LinkMessage) -> bool {
+    let carrier = attribute(link, |found| match found {
+        LinkAttribute::Carrier(carrier) => Some(*carrier != 0),
+        _ => None,
+    });
+    let queue = attribute(link, |found| match found {
+        LinkAttribute::Qdisc(queue) => Some(queue.as_str()),
+        _ => None,
+    });
+    carrier == Some(true) && queue == Some("noop")
+}
+
 /// Whether a link is administratively up.
 pub(super) fn is_up(link: &LinkMessage) -> bool {
     link.header.flags.contains(LinkFlags::Up)
@@ -171,11 +184,7 @@ pub(super) fn destination(route: &RouteMessage) -> Option<IpNet> {
         AddressFamily::Inet6 => IpAddr::from([0; 16]),
         _ => IpAddr::from([0; 4]),
     };
-    IpNet::new(
-        sent.unwrap_or(unspecified),
-        route.header.destination_prefix_length,
-    )
-    .ok()
+    IpNet::new(sent.unwrap_or(unspecified), route.header.destination_prefix_length).ok()
 }
 
 /// The link that a route with a single next hop leads out of.

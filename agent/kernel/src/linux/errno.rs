@@ -19,19 +19,12 @@ pub(super) struct Failure {
 impl Failure {
     /// The failure as the cause of a failed step; `action` names what was being done, to what.
     pub(super) fn of_step(self, action: impl Into<String>) -> KernelError {
-        KernelError::Step {
-            action: action.into(),
-            cause: self.into(),
-        }
+        KernelError::Step { action: action.into(), cause: self.into() }
     }
 
     /// Success if the failure is one of `harmless`: what was asked for is so already.
     pub(super) fn unless(self, harmless: &[Errno]) -> Result<(), Failure> {
-        if harmless.contains(&self.errno) {
-            Ok(())
-        } else {
-            Err(self)
-        }
+        if harmless.contains(&self.errno) { Ok(()) } else { Err(self) }
     }
 
     fn words(&self) -> String {
@@ -52,10 +45,7 @@ impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
         match Errno::from_io_error(&error) {
             Some(errno) => errno.into(),
-            None => Self {
-                errno: Errno::IO,
-                text: Some(error.to_string()),
-            },
+            None => Self { errno: Errno::IO, text: Some(error.to_string()) },
         }
     }
 }
@@ -77,22 +67,11 @@ mod tests {
     #[test]
     fn the_kernels_words_follow_the_error_number() {
         let plain = Failure::from(Errno::NODEV);
-        assert_eq!(
-            io::Error::from(plain.clone()).raw_os_error(),
-            Some(Errno::NODEV.raw_os_error())
-        );
+        assert_eq!(io::Error::from(plain.clone()).raw_os_error(), Some(Errno::NODEV.raw_os_error()));
 
-        let worded = Failure {
-            text: Some("Nexthop has invalid gateway".to_owned()),
-            ..plain
-        };
-        let KernelError::Step { action, cause } = worded.of_step("add route x") else {
-            unreachable!()
-        };
+        let worded = Failure { text: Some("Nexthop has invalid gateway".to_owned()), ..plain };
+        let KernelError::Step { action, cause } = worded.of_step("add route x") else { unreachable!() };
         assert_eq!(action, "add route x");
-        assert!(
-            cause.to_string().ends_with("(Nexthop has invalid gateway)"),
-            "{cause}"
-        );
+        assert!(cause.to_string().ends_with("(Nexthop has invalid gateway)"), "{cause}");
     }
 }

@@ -29,10 +29,7 @@ pub(super) fn observe(socket: &mut Socket) -> Result<HostState, Failure> {
     let mut on_links = observe::addresses_and_neighbours(socket, None)?;
     let routes = observe::routes(socket, RouteFilter::default())?;
     observe::add_routes(&mut on_links, &routes);
-    let mut state = HostState {
-        sysctls: fixed_sysctls(),
-        ..HostState::default()
-    };
+    let mut state = HostState { sysctls: fixed_sysctls(), ..HostState::default() };
     let mut names = BTreeMap::new();
     for message in links {
         let RouteNetlinkMessage::NewLink(link) = message else {
@@ -43,10 +40,7 @@ pub(super) fn observe(socket: &mut Socket) -> Result<HostState, Failure> {
         let on_link = on_links.remove(&link.header.index).unwrap_or_default();
         enter(&mut state, name, &link, &on_link);
     }
-    state.default_routes = routes
-        .iter()
-        .flat_map(|route| default_routes(route, &names))
-        .collect();
+    state.default_routes = routes.iter().flat_map(|route| default_routes(route, &names)).collect();
     state.blackholes = blackholes(&routes);
     Ok(state)
 }
@@ -62,18 +56,9 @@ pub(super) fn observe_link(socket: &mut Socket, name: &IfName) -> Result<Option<
     }
     let index = link.header.index;
     let mut on_links = observe::addresses_and_neighbours(socket, Some(index))?;
-    let routes = observe::routes(
-        socket,
-        RouteFilter {
-            link: Some(index),
-            ours: true,
-        },
-    )?;
+    let routes = observe::routes(socket, RouteFilter { link: Some(index), ours: true })?;
     observe::add_routes(&mut on_links, &routes);
-    Ok(Some(host_link(
-        &link,
-        &on_links.remove(&index).unwrap_or_default(),
-    )))
+    Ok(Some(host_link(&link, &on_links.remove(&index).unwrap_or_default())))
 }
 
 fn enter(state: &mut HostState, name: IfName, link: &LinkMessage, on_link: &OnLink) {
@@ -81,9 +66,7 @@ fn enter(state: &mut HostState, name: IfName, link: &LinkMessage, on_link: &OnLi
         state.flock_links.insert(name, host_link(link, on_link));
     } else if !decode::is_loopback(link) {
         let accept_ra = decode::inet6_conf(link).and_then(|conf| u8::try_from(conf.accept_ra).ok());
-        state
-            .sysctls
-            .extend(accept_ra.map(|value| (HostSysctl::AcceptRa(name.clone()), value)));
+        state.sysctls.extend(accept_ra.map(|value| (HostSysctl::AcceptRa(name.clone()), value)));
         state.other_links.extend(decode::mtu(link).map(|mtu| (name, mtu)));
     }
 }
@@ -104,10 +87,7 @@ fn fixed_sysctls() -> BTreeMap<HostSysctl, u8> {
         HostSysctl::Ipv6MultipathHash,
         HostSysctl::Ipv4MultipathHash,
     ];
-    fixed
-        .into_iter()
-        .filter_map(|key| sysctl::read(&key.path()).map(|value| (key, value)))
-        .collect()
+    fixed.into_iter().filter_map(|key| sysctl::read(&key.path()).map(|value| (key, value))).collect()
 }
 
 fn default_routes(route: &RouteMessage, names: &BTreeMap<u32, IfName>) -> Vec<DefaultRoute> {
@@ -126,11 +106,7 @@ fn default_routes(route: &RouteMessage, names: &BTreeMap<u32, IfName>) -> Vec<De
     let from_ra = route.header.protocol == RouteProtocol::Ra;
     links
         .filter_map(|link| names.get(&link))
-        .map(|ifname| DefaultRoute {
-            family,
-            ifname: ifname.clone(),
-            from_ra,
-        })
+        .map(|ifname| DefaultRoute { family, ifname: ifname.clone(), from_ra })
         .collect()
 }
 
@@ -147,10 +123,9 @@ fn blackholes(routes: &[RouteMessage]) -> BTreeSet<IpNet> {
 pub(super) fn apply(socket: &mut Socket, changes: &[HostChange]) -> Result<(), KernelError> {
     changes.iter().try_for_each(|change| {
         let (done, action) = match change {
-            HostChange::Sysctl(key, value) => (
-                sysctl::write(&key.path(), *value),
-                format!("set {key} to {value}"),
-            ),
+            HostChange::Sysctl(key, value) => {
+                (sysctl::write(&key.path(), *value), format!("set {key} to {value}"))
+            }
             HostChange::AddBlackhole(net) => (add_blackhole(socket, *net), format!("add blackhole {net}")),
             HostChange::RemoveBlackhole(net) => {
                 (remove_blackhole(socket, *net), format!("remove blackhole {net}"))
@@ -165,18 +140,8 @@ fn add_blackhole(socket: &mut Socket, net: IpNet) -> Result<(), Failure> {
     let message = RouteNetlinkMessage::NewRoute(request::blackhole(net));
     match socket.request(message, NLM_F_CREATE | NLM_F_EXCL) {
         Err(failure) if failure.errno == Errno::EXIST => {
-            let routes = observe::routes(
-                socket,
-                RouteFilter {
-                    ours: true,
-                    link: None,
-                },
-            )?;
-            if blackholes(&routes).contains(&net) {
-                Ok(())
-            } else {
-                Err(failure)
-            }
+            let routes = observe::routes(socket, RouteFilter { ours: true, link: None })?;
+            if blackholes(&routes).contains(&net) { Ok(()) } else { Err(failure) }
         }
         done => done,
     }

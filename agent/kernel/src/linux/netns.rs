@@ -52,11 +52,7 @@ impl Namespace {
         }
         let status = rustix::fs::fstat(&file).map_err(failed)?;
         let is_file = FileType::from_raw_mode(status.st_mode) == FileType::RegularFile;
-        Ok(if is_file && status.st_size == 0 {
-            Lookup::MountPoint
-        } else {
-            Lookup::Other
-        })
+        Ok(if is_file && status.st_size == 0 { Lookup::MountPoint } else { Lookup::Other })
     }
 
     /// The pod's namespace at `path`, to make something in it.
@@ -90,11 +86,7 @@ impl Namespace {
 
 /// Whatever the path leads to, a FIFO too, without waiting for it.
 fn open(path: &Path) -> Result<OwnedFd, Errno> {
-    rustix::fs::open(
-        path,
-        OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK,
-        Mode::empty(),
-    )
+    rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK, Mode::empty())
 }
 
 /// Does `work` on a thread of its own, which dies with it: it may change its namespace as it likes, and block.

@@ -44,11 +44,7 @@ pub(super) fn addresses_and_neighbours(socket: &mut Socket, link: Option<u32>) -
             continue;
         };
         if let Some(neighbour) = decode::permanent_neighbour(&message) {
-            found
-                .entry(message.header.ifindex)
-                .or_default()
-                .neighbours
-                .push(neighbour);
+            found.entry(message.header.ifindex).or_default().neighbours.push(neighbour);
         }
     }
     Ok(found)
@@ -60,10 +56,7 @@ pub(super) fn routes(socket: &mut Socket, filter: RouteFilter) -> Result<Vec<Rou
     for family in [AddressFamily::Inet6, AddressFamily::Inet] {
         let answer = match socket.dump(RouteNetlinkMessage::GetRoute(request::routes(family, filter))) {
             // No such family in this kernel.
-            Err(Failure {
-                errno: Errno::OPNOTSUPP | Errno::AFNOSUPPORT,
-                ..
-            }) => continue,
+            Err(Failure { errno: Errno::OPNOTSUPP | Errno::AFNOSUPPORT, .. }) => continue,
             answer => answer?,
         };
         found.extend(answer.into_iter().filter_map(|message| match message {
@@ -78,22 +71,12 @@ pub(super) fn routes(socket: &mut Socket, filter: RouteFilter) -> Result<Vec<Rou
 
 /// Adds those routes that lead straight out of one link.
 pub(super) fn add_routes(found: &mut ByLink, routes: &[RouteMessage]) {
-    for message in routes
-        .iter()
-        .filter(|message| message.header.kind == RouteType::Unicast)
-    {
+    for message in routes.iter().filter(|message| message.header.kind == RouteType::Unicast) {
         let (Some(link), Some(dst)) = (decode::out_link(message), decode::destination(message)) else {
             continue;
         };
-        let route = LinkRoute {
-            dst,
-            via: decode::gateway(message),
-        };
-        found
-            .entry(link)
-            .or_default()
-            .routes
-            .push((route, message.header.protocol));
+        let route = LinkRoute { dst, via: decode::gateway(message) };
+        found.entry(link).or_default().routes.push((route, message.header.protocol));
     }
 }
 
@@ -108,17 +91,9 @@ pub(super) fn host_facts(link: &LinkMessage, on_link: &OnLink) -> BTreeSet<Fact>
     if decode::inet6_conf(link).is_none_or(|conf| conf.addr_gen_mode == none) {
         facts.insert(Fact::NoAddressGeneration);
     }
-    facts.extend(
-        on_link
-            .addresses
-            .iter()
-            .map(|net| Fact::Address { side, net: *net }),
-    );
+    facts.extend(on_link.addresses.iter().map(|net| Fact::Address { side, net: *net }));
     facts.extend(neighbour_facts(side, on_link));
-    let ours = on_link
-        .routes
-        .iter()
-        .filter(|(_, protocol)| *protocol == RouteProtocol::from(ROUTE_PROTOCOL));
+    let ours = on_link.routes.iter().filter(|(_, protocol)| *protocol == RouteProtocol::from(ROUTE_PROTOCOL));
     facts.extend(ours.map(|(route, _)| Fact::Route { side, route: *route }));
     facts
 }
@@ -128,16 +103,10 @@ pub(super) fn host_facts(link: &LinkMessage, on_link: &OnLink) -> BTreeSet<Fact>
 pub(super) fn pod_facts(link: &LinkMessage, on_link: &OnLink) -> BTreeSet<Fact> {
     let side = Side::Pod;
     let mut facts = own_facts(side, link);
-    let configured = on_link
-        .addresses
-        .iter()
-        .filter(|net| !decode::is_link_local6(net.addr()));
+    let configured = on_link.addresses.iter().filter(|net| !decode::is_link_local6(net.addr()));
     facts.extend(configured.map(|net| Fact::Address { side, net: *net }));
     facts.extend(neighbour_facts(side, on_link));
-    let made = on_link
-        .routes
-        .iter()
-        .filter(|(_, protocol)| *protocol != RouteProtocol::Kernel);
+    let made = on_link.routes.iter().filter(|(_, protocol)| *protocol != RouteProtocol::Kernel);
     facts.extend(made.map(|(route, _)| Fact::Route { side, route: *route }));
     facts
 }
@@ -155,10 +124,7 @@ fn own_facts(side: Side, link: &LinkMessage) -> BTreeSet<Fact> {
 }
 
 fn neighbour_facts(side: Side, on_link: &OnLink) -> impl Iterator<Item = Fact> {
-    on_link
-        .neighbours
-        .iter()
-        .map(move |&(address, mac)| Fact::Neighbour { side, address, mac })
+    on_link.neighbours.iter().map(move |&(address, mac)| Fact::Neighbour { side, address, mac })
 }
 
 /// Those that matter on either side. They come with the link: reading 1000 files on a node of 250 pods would take
@@ -167,22 +133,14 @@ fn sysctls(side: Side, link: &LinkMessage) -> impl Iterator<Item = (LinkSysctl, 
     let (v6, v4) = (decode::inet6_conf(link), decode::inet_conf(link));
     // A link without IPv6 (a kernel without, or an MTU below 1280) is one where it is disabled.
     let disabled = v6.map_or(1, |conf| conf.disable_ipv6);
-    let both = [
-        (LinkSysctl::DisableIpv6, Some(disabled)),
-        (LinkSysctl::AcceptRa, v6.map(|c| c.accept_ra)),
-    ];
+    let both = [(LinkSysctl::DisableIpv6, Some(disabled)), (LinkSysctl::AcceptRa, v6.map(|c| c.accept_ra))];
     let own = match side {
         Side::Host => [
             (LinkSysctl::RpFilter, v4.map(|conf| conf.rp_filter)),
             (LinkSysctl::ProxyArp, v4.map(|conf| conf.proxy_arp)),
         ],
-        Side::Pod => [
-            (LinkSysctl::AcceptDad, v6.map(|conf| conf.accept_dad)),
-            (LinkSysctl::AcceptDad, None),
-        ],
+        Side::Pod => [(LinkSysctl::AcceptDad, v6.map(|conf| conf.accept_dad)), (LinkSysctl::AcceptDad, None)],
     };
     let small = |value: i32| u8::try_from(value).ok();
-    both.into_iter()
-        .chain(own)
-        .filter_map(move |(sysctl, value)| Some((sysctl, value.and_then(small)?)))
+    both.into_iter().chain(own).filter_map(move |(sysctl, value)| Some((sysctl, value.and_then(small)?)))
 }

@@ -26,9 +26,7 @@ pub(super) fn observe(netns: &Path, ifname: &IfName) -> Result<PodObserved, Kern
     namespace.enter_pod(netns)?;
     let facts = Socket::open().and_then(|mut socket| facts(&mut socket, ifname));
     let action = || format!("observe {ifname} in {}", netns.display());
-    facts
-        .map(PodObserved::Facts)
-        .map_err(|failure| failure.of_step(action()))
+    facts.map(PodObserved::Facts).map_err(|failure| failure.of_step(action()))
 }
 
 fn facts(socket: &mut Socket, ifname: &IfName) -> Result<BTreeSet<Fact>, Failure> {
@@ -47,18 +45,9 @@ fn facts(socket: &mut Socket, ifname: &IfName) -> Result<BTreeSet<Fact>, Failure
 fn link_facts(socket: &mut Socket, link: &LinkMessage) -> Result<BTreeSet<Fact>, Failure> {
     let index = link.header.index;
     let mut on_links = observe::addresses_and_neighbours(socket, Some(index))?;
-    let routes = observe::routes(
-        socket,
-        RouteFilter {
-            link: Some(index),
-            ours: false,
-        },
-    )?;
+    let routes = observe::routes(socket, RouteFilter { link: Some(index), ours: false })?;
     observe::add_routes(&mut on_links, &routes);
-    Ok(observe::pod_facts(
-        link,
-        &on_links.remove(&index).unwrap_or_default(),
-    ))
+    Ok(observe::pod_facts(link, &on_links.remove(&index).unwrap_or_default()))
 }
 
 fn find(socket: &mut Socket, message: LinkMessage) -> Result<Option<LinkMessage>, Failure> {

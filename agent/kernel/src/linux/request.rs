@@ -26,6 +26,9 @@ use crate::ROUTE_PROTOCOL;
 /// `RT_TABLE_MAIN`.
 pub(super) const MAIN_TABLE: u8 = 254;
 
+/// `RT_TABLE_LOCAL`.
+const LOCAL_TABLE: u8 = 255;
+
 /// The loopback interface's index, the same in every network namespace.
 pub(super) const LOOPBACK: u32 = 1;
 
@@ -35,22 +38,14 @@ fn mac_bytes(mac: Mac) -> Vec<u8> {
 }
 
 fn family(address: IpAddr) -> AddressFamily {
-    if address.is_ipv6() {
-        AddressFamily::Inet6
-    } else {
-        AddressFamily::Inet
-    }
+    if address.is_ipv6() { AddressFamily::Inet6 } else { AddressFamily::Inet }
 }
 
 /// Every link, or the one of that name. Without statistics: they are most of the answer.
 pub(super) fn links(name: Option<&IfName>) -> LinkMessage {
     let mut message = LinkMessage::default();
-    message
-        .attributes
-        .extend(name.map(|name| LinkAttribute::IfName(name.to_string())));
-    message
-        .attributes
-        .push(LinkAttribute::ExtMask(vec![LinkExtentMask::SkipStats]));
+    message.attributes.extend(name.map(|name| LinkAttribute::IfName(name.to_string())));
+    message.attributes.push(LinkAttribute::ExtMask(vec![LinkExtentMask::SkipStats]));
     message
 }
 
@@ -78,10 +73,7 @@ pub(super) fn link_address_generation(index: u32, mode: In6AddrGenMode) -> LinkM
 
 /// An alternative name of a link.
 pub(super) fn link_altname(index: u32, name: &str) -> LinkMessage {
-    link(
-        index,
-        vec![LinkAttribute::PropList(vec![Prop::AltIfName(name.to_owned())])],
-    )
+    link(index, vec![LinkAttribute::PropList(vec![Prop::AltIfName(name.to_owned())])])
 }
 
 /// The veth pair, the peer in the namespace behind `netns`. The peer is not up: the kernel would open it before the
@@ -116,15 +108,10 @@ pub(super) fn address(index: u32, net: IpNet) -> AddressMessage {
     let mut message = addresses(index);
     message.header.family = family(net.addr());
     message.header.prefix_len = net.prefix_len();
-    message.attributes.extend([
-        AddressAttribute::Local(net.addr()),
-        AddressAttribute::Address(net.addr()),
-    ]);
+    message.attributes.extend([AddressAttribute::Local(net.addr()), AddressAttribute::Address(net.addr())]);
     if let IpAddr::V6(address) = net.addr() {
         message.header.flags = AddressHeaderFlags::Nodad;
-        message
-            .attributes
-            .push(AddressAttribute::Flags(AddressFlags::Nodad));
+        message.attributes.push(AddressAttribute::Flags(AddressFlags::Nodad));
         if address.is_unicast_link_local() {
             message.header.scope = AddressScope::Link;
         }
@@ -145,15 +132,11 @@ pub(super) fn neighbour(index: u32, address: IpAddr, mac: Option<Mac>) -> Neighb
     message.header.family = family(address);
     message.header.ifindex = index;
     message.header.state = NeighbourState::Permanent;
-    message
-        .attributes
-        .push(NeighbourAttribute::Destination(match address {
-            IpAddr::V6(address) => NeighbourAddress::Inet6(address),
-            IpAddr::V4(address) => NeighbourAddress::Inet(address),
-        }));
-    message
-        .attributes
-        .extend(mac.map(|mac| NeighbourAttribute::LinkLayerAddress(mac_bytes(mac))));
+    message.attributes.push(NeighbourAttribute::Destination(match address {
+        IpAddr::V6(address) => NeighbourAddress::Inet6(address),
+        IpAddr::V4(address) => NeighbourAddress::Inet(address),
+    }));
+    message.attributes.extend(mac.map(|mac| NeighbourAttribute::LinkLayerAddress(mac_bytes(mac))));
     message
 }
 
@@ -178,15 +161,21 @@ pub(super) fn routes(family: AddressFamily, filter: RouteFilter) -> RouteMessage
     message
 }
 
+/// The IPv6 routes to the namespace's own addresses.
+pub(super) fn local_routes6() -> RouteMessage {
+    let mut message = RouteMessage::default();
+    message.header.address_family = AddressFamily::Inet6;
+    message.header.table = LOCAL_TABLE;
+    message
+}
+
 /// A route of ours on a link.
 pub(super) fn route(index: u32, route: &LinkRoute) -> RouteMessage {
     let mut message = our_route(route.dst, RouteType::Unicast);
     message.attributes.push(RouteAttribute::Oif(index));
     match route.via {
         Some(via) => {
-            message
-                .attributes
-                .push(RouteAttribute::Gateway(RouteAddress::from(via)));
+            message.attributes.push(RouteAttribute::Gateway(RouteAddress::from(via)));
             // 169.254.1.1 is on no subnet of the link. A link-local gateway needs no such word.
             if via.is_ipv4() {
                 message.header.flags = RouteFlags::Onlink;
@@ -213,8 +202,6 @@ fn our_route(dst: IpNet, kind: RouteType) -> RouteMessage {
         kind,
         ..RouteHeader::default()
     };
-    message
-        .attributes
-        .push(RouteAttribute::Destination(RouteAddress::from(dst.network())));
+    message.attributes.push(RouteAttribute::Destination(RouteAddress::from(dst.network())));
     message
 }

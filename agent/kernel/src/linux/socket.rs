@@ -38,11 +38,7 @@ impl Socket {
         inner.set_ext_ack(true)?;
         inner.set_cap_ack(true)?;
         inner.connect(&SocketAddr::new(0, 0))?;
-        Ok(Self {
-            inner,
-            sequence: 0,
-            buffer: Vec::with_capacity(RECEIVE_BUFFER),
-        })
+        Ok(Self { inner, sequence: 0, buffer: Vec::with_capacity(RECEIVE_BUFFER) })
     }
 
     /// A request for a change, or for nothing but an answer of yes or no. `flags` are added to REQUEST and ACK.
@@ -57,10 +53,7 @@ impl Socket {
     ) -> Result<Option<RouteNetlinkMessage>, Failure> {
         match self.exchange(message, NLM_F_ACK) {
             Ok(answer) => Ok(answer.messages.into_iter().next()),
-            Err(Failure {
-                errno: Errno::NODEV | Errno::NOENT,
-                ..
-            }) => Ok(None),
+            Err(Failure { errno: Errno::NODEV | Errno::NOENT, .. }) => Ok(None),
             Err(failure) => Err(failure),
         }
     }
@@ -71,19 +64,14 @@ impl Socket {
             let answer = match self.exchange(message.clone(), NLM_F_DUMP) {
                 Ok(answer) => answer,
                 // A routing table that has never had a route does not exist.
-                Err(Failure {
-                    errno: Errno::NOENT, ..
-                }) => return Ok(Vec::new()),
+                Err(Failure { errno: Errno::NOENT, .. }) => return Ok(Vec::new()),
                 Err(failure) => return Err(failure),
             };
             if !answer.interrupted {
                 return Ok(answer.messages);
             }
         }
-        Err(Failure {
-            errno: Errno::INTR,
-            text: Some("the dump kept changing while it was read".to_owned()),
-        })
+        Err(Failure { errno: Errno::INTR, text: Some("the dump kept changing while it was read".to_owned()) })
     }
 
     fn exchange(&mut self, message: RouteNetlinkMessage, flags: u16) -> Result<Answer, Failure> {

@@ -11,11 +11,7 @@ const ROOT: &str = "/proc/sys/net";
 
 /// The value of a sysctl; none if there is no such sysctl, or if its value is not a small number.
 pub(super) fn read(path: &str) -> Option<u8> {
-    std::fs::read_to_string(format!("{ROOT}/{path}"))
-        .ok()?
-        .trim()
-        .parse()
-        .ok()
+    std::fs::read_to_string(format!("{ROOT}/{path}")).ok()?.trim().parse().ok()
 }
 
 /// Sets a sysctl.

@@ -74,12 +74,7 @@ fn open(node: &Namespace) -> Result<TokioSocket, KernelError> {
         let _runtime = runtime.enter();
         open_here().map_err(|failure| failure.of_step("follow the kernel's changes"))
     };
-    std::thread::scope(|scope| {
-        scope
-            .spawn(|| entered(node, open))
-            .join()
-            .unwrap_or(Err(KernelError::Closed))
-    })
+    std::thread::scope(|scope| scope.spawn(|| entered(node, open)).join().unwrap_or(Err(KernelError::Closed)))
 }
 
 fn open_here() -> Result<TokioSocket, Failure> {

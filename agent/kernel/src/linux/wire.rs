@@ -43,10 +43,7 @@ pub(super) struct Undecoded<'a>(&'a [u8]);
 impl Undecoded<'_> {
     pub(super) fn decode(&self) -> Option<RouteNetlinkMessage> {
         match NetlinkMessage::<RouteNetlinkMessage>::deserialize(self.0) {
-            Ok(NetlinkMessage {
-                payload: NetlinkPayload::InnerMessage(message),
-                ..
-            }) => Some(message),
+            Ok(NetlinkMessage { payload: NetlinkPayload::InnerMessage(message), .. }) => Some(message),
             Ok(_) => None,
             Err(error) => {
                 tracing::warn!(%error, "a netlink message cannot be decoded and is left out");
@@ -74,11 +71,7 @@ fn frame(message: &[u8]) -> Option<Frame<'_>> {
         OVERRUN => Content::Overrun,
         _ => Content::Message(Undecoded(message)),
     };
-    Some(Frame {
-        sequence: u32_at(message, 8)?,
-        interrupted: flags & NLM_F_DUMP_INTR != 0,
-        content,
-    })
+    Some(Frame { sequence: u32_at(message, 8)?, interrupted: flags & NLM_F_DUMP_INTR != 0, content })
 }
 
 /// Both kinds begin with a number, 0 or a negative error. An error goes on with the request (its header alone if
@@ -93,18 +86,9 @@ fn end(message: &[u8], kind: u16, flags: u16) -> Result<(), Failure> {
         ERROR => HEADER_LEN,
         _ => 0,
     };
-    let attributes = message
-        .get(HEADER_LEN + 4 + request.next_multiple_of(4)..)
-        .unwrap_or_default();
-    let text = if flags & NLM_F_ACK_TLVS == 0 {
-        None
-    } else {
-        message_text(attributes)
-    };
-    Err(Failure {
-        errno: Errno::from_raw_os_error(-code),
-        text,
-    })
+    let attributes = message.get(HEADER_LEN + 4 + request.next_multiple_of(4)..).unwrap_or_default();
+    let text = if flags & NLM_F_ACK_TLVS == 0 { None } else { message_text(attributes) };
+    Err(Failure { errno: Errno::from_raw_os_error(-code), text })
 }
 
 fn message_text(attributes: &[u8]) -> Option<String> {
@@ -132,10 +116,7 @@ mod tests {
     use super::*;
 
     fn message(kind: u16, flags: u16, body: &[u8]) -> Vec<u8> {
-        let mut bytes = u32::try_from(HEADER_LEN + body.len())
-            .unwrap()
-            .to_ne_bytes()
-            .to_vec();
+        let mut bytes = u32::try_from(HEADER_LEN + body.len()).unwrap().to_ne_bytes().to_vec();
         bytes.extend([kind.to_ne_bytes(), flags.to_ne_bytes()].concat());
         bytes.extend(7u32.to_ne_bytes());
         bytes.extend(0u32.to_ne_bytes());
@@ -148,9 +129,7 @@ mod tests {
         let frame = frames.next().unwrap();
         assert!(frames.next().is_none());
         assert_eq!(frame.sequence, 7);
-        let Content::End(result) = frame.content else {
-            panic!("{frame:?}")
-        };
+        let Content::End(result) = frame.content else { panic!("{frame:?}") };
         result
     }
 
@@ -169,13 +148,7 @@ mod tests {
         body.extend([11u16.to_ne_bytes(), ATTR_MESSAGE.to_ne_bytes()].concat());
         body.extend(b"no way\0\0");
         let failure = only_end(&message(ERROR, NLM_F_CAPPED | NLM_F_ACK_TLVS, &body)).unwrap_err();
-        assert_eq!(
-            failure,
-            Failure {
-                errno: Errno::INVAL,
-                text: Some("no way".to_owned())
-            }
-        );
+        assert_eq!(failure, Failure { errno: Errno::INVAL, text: Some("no way".to_owned()) });
     }
 
     #[test]

@@ -1,0 +1,52 @@
+//! Two things that the kernel does later, on work queues and behind the rtnl lock, after it has said yes. On a busy
+//! node a pod's first packets can come before them, and are lost:
+//!
+//! * A link whose carrier has just come on drops what it is given to send, by the queue `noop`, until its carrier event
+//!   has been handled (net/core/link_watch.c).
+//! * An IPv6 address has no route in the local table, so that packets to it are not taken for the pod's own, until its
+//!   duplicate address detection has been run, which for NODAD means: has been found to be nothing to do
+//!   (net/ipv6/addrconf.c, `addrconf_dad_work`).
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use flock_core::attachment::IfName;
+use netlink_packet_route::RouteNetlinkMessage;
+use netlink_packet_route::link::LinkMessage;
+
+use super::errno::Failure;
+use super::socket::Socket;
+use super::{decode, request};
+
+/// Whether the interface, if it is there and up, has yet to do either. To look is to hurry it on: since Linux 6.8
+/// `rtnl_getlink` handles a link's pending carrier event before it tells of the link.
+pub(super) fn is_unsettled(socket: &mut Socket, ifname: &IfName) -> Result<bool, Failure> {
+    let found = socket.find(RouteNetlinkMessage::GetLink(request::links(Some(ifname))))?;
+    match found {
+        Some(RouteNetlinkMessage::NewLink(link)) if decode::is_up(&link) => {
+            Ok(decode::drops(&link) || lacks_local_routes(socket, &link)?)
+        }
+        _ => Ok(false),
+    }
+}
+
+fn lacks_local_routes(socket: &mut Socket, link: &LinkMessage) -> Result<bool, Failure> {
+    let addresses = request::addresses(link.header.index);
+    let addresses =
+        socket.dump(RouteNetlinkMessage::GetAddress(addresses))?.into_iter().filter_map(|message| {
+            let RouteNetlinkMessage::NewAddress(message) = message else { return None };
+            decode::address(&message).map(|net| net.addr())
+        });
+    // The kernel's own link-local address comes in its own time, and nobody is waiting for it.
+    let mut addresses: BTreeSet<IpAddr> =
+        addresses.filter(|address| address.is_ipv6() && !decode::is_link_local6(*address)).collect();
+    if addresses.is_empty() {
+        return Ok(false);
+    }
+    for message in socket.dump(RouteNetlinkMessage::GetRoute(request::local_routes6()))? {
+        if let RouteNetlinkMessage::NewRoute(route) = message {
+            decode::destination(&route).map(|net| addresses.remove(&net.addr()));
+        }
+    }
+    Ok(!addresses.is_empty())
+}
