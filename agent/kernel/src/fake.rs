@@ -207,6 +207,13 @@ impl Kernel for FakeKernel {
         changes.iter().try_for_each(|change| inner.step(|state| state.change_link(spec, change)))
     }
 
+    async fn delete_link(&self, name: &IfName) -> Result<(), KernelError> {
+        self.inner().step(|state| {
+            state.delete_link(name);
+            Ok(())
+        })
+    }
+
     async fn change_host(&self, changes: &[HostChange]) -> Result<(), KernelError> {
         let mut inner = self.inner();
         inner.alive()?;

@@ -46,6 +46,9 @@ pub trait Kernel: Send + Sync + 'static {
         changes: &[LinkChange],
     ) -> impl Future<Output = Result<(), KernelError>> + Send;
 
+    /// Removes a link of the node, and so its peer. One that is gone is fine.
+    fn delete_link(&self, name: &IfName) -> impl Future<Output = Result<(), KernelError>> + Send;
+
     /// Makes the changes in order; stops at the first one that fails.
     fn change_host(&self, changes: &[HostChange]) -> impl Future<Output = Result<(), KernelError>> + Send;
 

@@ -31,7 +31,7 @@ use flock_core::attachment::IfName;
 use flock_core::host::{HostChange, HostLink, HostState};
 use flock_core::link::{LinkChange, LinkSpec, PodObserved};
 
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use self::errno::Failure;
 use self::netns::{Namespace, on_own_thread};
@@ -59,6 +59,11 @@ impl LinuxKernel {
         Socket::open().map_err(opening)?;
         let node = Namespace::of_this_thread().map_err(|error| opening(error.into()))?;
         Ok(Self { node: Arc::new(node), turns: Arc::new(Semaphore::new(TURNS)) })
+    }
+
+    /// Waits for a turn. It belongs to the thread that does the work, which goes on when its caller goes away.
+    async fn turn(&self) -> Result<OwnedSemaphorePermit, KernelError> {
+        Arc::clone(&self.turns).acquire_owned().await.map_err(|_| KernelError::Closed)
     }
 
     /// Does `work` with a socket in the node's namespace, on a thread that is in it.
@@ -103,11 +108,19 @@ impl Kernel for LinuxKernel {
             return Ok(());
         }
         let (node, spec, changes) = (Arc::clone(&self.node), spec.clone(), changes.to_vec());
-        // The thread goes on when its caller goes away, so the turn is the thread's.
-        let turn = Arc::clone(&self.turns).acquire_owned().await.map_err(|_| KernelError::Closed)?;
+        let turn = self.turn().await?;
         on_own_thread(move || {
             let _turn = turn;
             entered(&node, || apply::apply(&node, &spec, &changes))
+        })
+        .await
+    }
+
+    async fn delete_link(&self, name: &IfName) -> Result<(), KernelError> {
+        let (name, turn) = (name.clone(), self.turn().await?);
+        self.on_node(move |socket| {
+            let _turn = turn;
+            apply::delete_link(socket, &name)
         })
         .await
     }

@@ -53,6 +53,13 @@ impl<K: Kernel, G: Gate> Kernel for Stepped<K, G> {
         Ok(())
     }
 
+    async fn delete_link(&self, name: &IfName) -> Result<(), KernelError> {
+        let step = format!("DeleteLink({name})");
+        self.gate.before(&step)?;
+        self.kernel.delete_link(name).await?;
+        self.gate.after(&step)
+    }
+
     async fn change_host(&self, changes: &[HostChange]) -> Result<(), KernelError> {
         for change in changes {
             let step = format!("{change:?}");

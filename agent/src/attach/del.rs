@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use flock_core::attachment::AttachmentId;
-use flock_core::link::{LinkChange, host_link_name};
+use flock_core::link::host_link_name;
 use flock_core::record::{Phase, Record};
 use flock_core::recovery::owns;
 use flock_kernel::Kernel;
@@ -127,7 +127,7 @@ impl<K: Kernel, S: Source> Attachments<K, S> {
     /// Removes the link, if there is one and it is the record's.
     async fn dismantle(&self, record: &Record) -> Result<(), AttachError> {
         if self.own_host_link(record).await?.is_some() {
-            self.kernel.change_link(&record.link(0), &[LinkChange::DeletePair]).await?;
+            self.kernel.delete_link(&record.host_link).await?;
         }
         Ok(())
     }
@@ -138,7 +138,7 @@ impl<K: Kernel, S: Source> Attachments<K, S> {
             let name = host_link_name(id, attempt);
             let link = self.kernel.host_link(&name).await?;
             if link.is_some_and(|link| owns(id, &link)) {
-                self.delete_unrecorded(id, name).await?;
+                self.kernel.delete_link(&name).await?;
             }
         }
         Ok(())

@@ -4,8 +4,7 @@ use std::collections::BTreeSet;
 
 use flock_core::attachment::{AttachmentId, IfName};
 use flock_core::host::{self, HostState};
-use flock_core::link::{Fact, LinkAlias, LinkChange, LinkSpec, Observed, PodObserved, Scope, plan};
-use flock_core::prefix::PodAddresses;
+use flock_core::link::{Fact, LinkAlias, LinkChange, Observed, PodObserved, Scope, plan};
 use flock_core::record::{Phase, Record};
 use flock_core::recovery::owns;
 use flock_core::sweep::{Suspect, suspects};
@@ -134,23 +133,9 @@ impl<K: Kernel, S: Source> Attachments<K, S> {
         let Some(_lock) = self.locks.try_lock(&id) else { return Ok(()) };
         if self.record(&id).is_none() && owns(&id, &link) {
             tracing::warn!(link = %name, attachment = %id, %pod, "nobody knows this link any more; removing it");
-            self.delete_unrecorded(&id, name.clone()).await?;
+            self.kernel.delete_link(name).await?;
         }
         Ok(())
-    }
-
-    /// Deletes a link of ours that has no record. Its attachment's lock is held.
-    pub(super) async fn delete_unrecorded(&self, id: &AttachmentId, name: IfName) -> Result<(), AttachError> {
-        let pod = flock_core::attachment::PodName { namespace: String::new(), name: String::new() };
-        let spec = LinkSpec {
-            id: id.clone(),
-            pod,
-            netns: None,
-            host: name,
-            mtu: 0,
-            addresses: PodAddresses::default(),
-        };
-        Ok(self.kernel.change_link(&spec, &[LinkChange::DeletePair]).await?)
     }
 }
 

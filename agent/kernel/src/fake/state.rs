@@ -212,10 +212,14 @@ impl State {
         Ok(())
     }
 
+    pub(super) fn delete_link(&mut self, name: &IfName) {
+        self.remove(&on_node(name));
+    }
+
     pub(super) fn change_link(&mut self, spec: &LinkSpec, change: &LinkChange) -> Result<(), KernelError> {
         match change {
             LinkChange::DeletePair => {
-                self.remove(&on_node(&spec.host));
+                self.delete_link(&spec.host);
                 Ok(())
             }
             LinkChange::CreatePair => self.create_pair(spec),

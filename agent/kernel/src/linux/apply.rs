@@ -88,12 +88,17 @@ pub(super) fn apply(node: &Namespace, spec: &LinkSpec, changes: &[LinkChange]) -
     })
 }
 
+/// Removes a link of the socket's namespace, and its peer.
+pub(super) fn delete_link(socket: &mut Socket, name: &IfName) -> Result<(), KernelError> {
+    let message = RouteNetlinkMessage::DelLink(request::links(Some(name)));
+    let deleted = socket.request(message, 0).or_else(|failure| failure.unless(&[Errno::NODEV]));
+    deleted.map_err(|failure| failure.of_step(format!("delete link {name}")))
+}
+
 impl Work<'_> {
     fn delete_pair(&mut self) -> Result<(), KernelError> {
         self.forget();
-        let message = RouteNetlinkMessage::DelLink(request::links(Some(&self.spec.host)));
-        let deleted = self.host.socket.request(message, 0).or_else(|failure| failure.unless(&[Errno::NODEV]));
-        deleted.map_err(|failure| failure.of_step(format!("delete link {}", self.spec.host)))
+        delete_link(&mut self.host.socket, &self.spec.host)
     }
 
     fn create_pair(&mut self) -> Result<(), KernelError> {

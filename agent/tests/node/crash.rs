@@ -1,16 +1,14 @@
 //! The agent is cut off between any two steps of any sequence of calls; the next one finds its way.
 
-mod support;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
+use crate::support::{Agent, Cut, World, call, id, netns, node_plan};
 use flock_core::link::{Observed, PodObserved, compare};
 use flock_core::prefix::PodAddresses;
 use flock_core::record::Phase;
 use flock_kernel::Kernel;
 use proptest::prelude::*;
-use support::{Agent, Cut, World, call, id, netns, node_plan};
 
 const PODS: [&str; 4] = ["a", "b", "c", "d"];
 

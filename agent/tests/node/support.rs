@@ -25,23 +25,23 @@ use tokio::sync::watch;
 
 /// Lets a number of steps pass, then nothing any more.
 #[derive(Debug, Clone)]
-pub struct Cut(Arc<AtomicI64>);
+pub(crate) struct Cut(Arc<AtomicI64>);
 
 impl Cut {
-    pub fn after(steps: i64) -> Self {
+    pub(crate) fn after(steps: i64) -> Self {
         Self(Arc::new(AtomicI64::new(steps)))
     }
 
-    pub fn never() -> Self {
+    pub(crate) fn never() -> Self {
         Self::after(i64::MAX)
     }
 
     /// How many steps were taken, for a cut that began with `steps`.
-    pub fn taken(&self, steps: i64) -> i64 {
+    pub(crate) fn taken(&self, steps: i64) -> i64 {
         steps - self.0.load(Ordering::SeqCst)
     }
 
-    pub fn is_cut(&self) -> bool {
+    pub(crate) fn is_cut(&self) -> bool {
         self.0.load(Ordering::SeqCst) < 0
     }
 
@@ -68,11 +68,11 @@ type Map = BTreeMap<PathBuf, Vec<u8>>;
 
 /// Files in a map, which outlives the agent that writes them.
 #[derive(Debug, Clone)]
-pub struct MemoryFiles {
-    pub map: Arc<Mutex<Map>>,
-    pub cut: Cut,
+pub(crate) struct MemoryFiles {
+    pub(crate) map: Arc<Mutex<Map>>,
+    pub(crate) cut: Cut,
     /// Every write fails for want of space.
-    pub full: Arc<std::sync::atomic::AtomicBool>,
+    pub(crate) full: Arc<std::sync::atomic::AtomicBool>,
 }
 
 impl MemoryFiles {
@@ -134,7 +134,7 @@ impl Files for MemoryFiles {
 
 /// A source that says what it is told to.
 #[derive(Debug, Clone)]
-pub struct Told(pub watch::Sender<Arc<Desired>>);
+pub(crate) struct Told(pub(crate) watch::Sender<Arc<Desired>>);
 
 impl Source for Told {
     fn desired(&self) -> watch::Receiver<Arc<Desired>> {
@@ -150,7 +150,7 @@ impl Source for Told {
 
 /// A clock that stands until it is moved.
 #[derive(Debug, Clone)]
-pub struct Hands(pub Arc<AtomicI64>);
+pub(crate) struct Hands(pub(crate) Arc<AtomicI64>);
 
 impl Clock for Hands {
     fn now(&self) -> Timestamp {
@@ -158,27 +158,27 @@ impl Clock for Hands {
     }
 }
 
-pub type Agent = Attachments<Stepped<FakeKernel, Cut>, Told>;
+pub(crate) type Agent = Attachments<Stepped<FakeKernel, Cut>, Told>;
 
 /// Everything that outlives an agent.
-pub struct World {
-    pub kernel: FakeKernel,
-    pub files: Arc<Mutex<Map>>,
-    pub full: Arc<std::sync::atomic::AtomicBool>,
-    pub told: Told,
-    pub clock: Hands,
-    pub run_dir: tempfile::TempDir,
+pub(crate) struct World {
+    pub(crate) kernel: FakeKernel,
+    pub(crate) files: Arc<Mutex<Map>>,
+    pub(crate) full: Arc<std::sync::atomic::AtomicBool>,
+    pub(crate) told: Told,
+    pub(crate) clock: Hands,
+    pub(crate) run_dir: tempfile::TempDir,
 }
 
-pub fn id(text: &str) -> AttachmentId {
+pub(crate) fn id(text: &str) -> AttachmentId {
     format!("{text}@eth0").parse().unwrap()
 }
 
-pub fn netns(text: &str) -> PathBuf {
+pub(crate) fn netns(text: &str) -> PathBuf {
     PathBuf::from(format!("/run/netns/{text}"))
 }
 
-pub fn call(text: &str) -> AddCall {
+pub(crate) fn call(text: &str) -> AddCall {
     AddCall {
         id: id(text),
         netns: netns(text),
@@ -188,7 +188,7 @@ pub fn call(text: &str) -> AddCall {
     }
 }
 
-pub fn node_plan(cidr6: &str, cidr4: &str) -> NodePlan {
+pub(crate) fn node_plan(cidr6: &str, cidr4: &str) -> NodePlan {
     let v6: ipnet::Ipv6Net = cidr6.parse().unwrap();
     let v4: ipnet::Ipv4Net = cidr4.parse().unwrap();
     NodePlan {
@@ -216,7 +216,7 @@ fn pod(name: &str) -> Pod {
 
 impl World {
     /// A node with pods (and network namespaces) of these names.
-    pub fn new(pods: &[&str], plan: NodePlan) -> Self {
+    pub(crate) fn new(pods: &[&str], plan: NodePlan) -> Self {
         let kernel = FakeKernel::default();
         for name in pods {
             kernel.add_namespace(&netns(name));
@@ -234,7 +234,7 @@ impl World {
     }
 
     /// Starts an agent, which has not recovered yet.
-    pub fn agent(&self, cut: &Cut) -> Arc<Agent> {
+    pub(crate) fn agent(&self, cut: &Cut) -> Arc<Agent> {
         let files =
             MemoryFiles { map: Arc::clone(&self.files), cut: cut.clone(), full: Arc::clone(&self.full) };
         Arc::new(Attachments::new(Parts {
@@ -247,19 +247,19 @@ impl World {
     }
 
     /// Starts an agent and lets it recover and reconcile.
-    pub async fn recovered(&self) -> Arc<Agent> {
+    pub(crate) async fn recovered(&self) -> Arc<Agent> {
         let agent = self.agent(&Cut::never());
         agent.recover().await.unwrap();
         agent.reconcile().await.unwrap();
         agent
     }
 
-    pub fn wait(&self, seconds: i64) {
+    pub(crate) fn wait(&self, seconds: i64) {
         self.clock.0.fetch_add(seconds, Ordering::SeqCst);
     }
 
     /// The names of the store's files below a directory.
-    pub fn files_in(&self, dir: &str) -> Vec<String> {
+    pub(crate) fn files_in(&self, dir: &str) -> Vec<String> {
         let dir = Path::new("/run/flock").join(dir);
         let map = self.files.lock().unwrap();
         let names = map.keys().filter(|path| path.parent() == Some(dir.as_path()));

@@ -1,12 +1,11 @@
 //! ADD, DEL, CHECK, GC, repair and recovery over a node in memory.
 
-mod support;
-
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use crate::support::{Agent, World, call, id, netns, node_plan};
 use flock_agent::attach::{AttachError, CheckCall};
 use flock_core::link::{Fact, LinkRoute, Side, host_link_name};
 use flock_core::record::Phase;
@@ -15,7 +14,6 @@ use flock_kernel::Kernel;
 use flock_kernel::fake::FailMode;
 use flock_rpc::error::CniCode;
 use flock_rpc::tombstone;
-use support::{Agent, World, call, id, netns, node_plan};
 
 fn world(pods: &[&str]) -> World {
     World::new(pods, node_plan("2001:db8:a:1::/64", "192.0.2.0/28"))

@@ -1,0 +1,157 @@
+//! The node: uplinks, sysctls, default routes, blackholes.
+
+use std::net::{Ipv6Addr, SocketAddrV6};
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail, ensure};
+use flock_core::host::{DefaultRoute, HostChange, HostState, HostSysctl, plan};
+use flock_core::node::{FamilyDefaults, NodePlan, Pools, Uplinks};
+use flock_core::prefix::Family;
+use flock_kernel::{Kernel, KernelError};
+use rustix::net::{AddressFamily, SendFlags, SocketType, ipproto, sendto, socket, sockopt};
+
+use crate::Body;
+use crate::ground::{Ground, Pod, ip};
+
+pub(crate) fn trials() -> Vec<(&'static str, Body)> {
+    vec![
+        ("blackholes_come_and_go", blackholes_come_and_go),
+        ("blackhole_replaces_nobodys_route", blackhole_replaces_nobodys_route),
+        ("default_routes_and_mtu_of_uplinks_are_seen", default_routes_and_mtu),
+        ("multipath_default_route_is_one_for_each_uplink", multipath_default_route),
+        ("missing_sysctl_is_told", missing_sysctl_is_told),
+        ("ra_default_route_survives_forwarding", ra_default_route_survives),
+    ]
+}
+
+fn state(ground: &Ground) -> Result<HostState> {
+    Ok(ground.wait(ground.kernel.host())?)
+}
+
+fn change(ground: &Ground, changes: &[HostChange]) -> Result<(), KernelError> {
+    ground.wait(ground.kernel.change_host(changes))
+}
+
+fn blackholes_come_and_go(ground: &Ground) -> Result<()> {
+    let (v6, v4) = ("2001:db8:a::/64".parse()?, "203.0.113.0/26".parse()?);
+    ip("route add blackhole 203.0.113.64/26 proto static")?;
+    let add = [HostChange::AddBlackhole(v6), HostChange::AddBlackhole(v4)];
+    for _ in 0..2 {
+        change(ground, &add)?;
+        let found = state(ground)?.blackholes;
+        ensure!(found == [v6, v4].into(), "{found:?}");
+    }
+    let shown = ip("-6 route show type blackhole proto 70")? + &ip("route show type blackhole proto 70")?;
+    ensure!(shown.lines().count() == 2, "{shown}");
+    let remove = [HostChange::RemoveBlackhole(v6), HostChange::RemoveBlackhole(v4)];
+    for _ in 0..2 {
+        change(ground, &remove)?;
+        let found = state(ground)?.blackholes;
+        ensure!(found.is_empty(), "{found:?}");
+    }
+    Ok(())
+}
+
+fn blackhole_replaces_nobodys_route(ground: &Ground) -> Result<()> {
+    ip("link add up0 type veth peer name up1")?;
+    ip("link set up0 up")?;
+    ip("route add 203.0.113.0/26 dev up0 proto static")?;
+    let result = change(ground, &[HostChange::AddBlackhole("203.0.113.0/26".parse()?)]);
+    ensure!(matches!(result, Err(KernelError::Step { .. })), "{result:?}");
+    let shown = ip("route show 203.0.113.0/26")?;
+    ensure!(shown.contains("dev up0 proto static"), "{shown}");
+    Ok(())
+}
+
+fn default_routes_and_mtu(ground: &Ground) -> Result<()> {
+    ip("link add up0 mtu 1400 type veth peer name up1 mtu 1400")?;
+    ip("link set up0 up")?;
+    ip("route add default dev up0")?;
+    ip("-6 route add default dev up0")?;
+    ip("-6 route add default dev up0 table 100")?;
+    ip("link add other type veth peer name another")?;
+    let state = state(ground)?;
+    let up0 = "up0".parse()?;
+    ensure!(state.other_links.get(&up0) == Some(&1400), "{state:#?}");
+    ensure!(state.other_links.len() == 4, "loopback is no uplink: {state:#?}");
+    let route = |family| DefaultRoute { family, ifname: up0.clone(), from_ra: false };
+    ensure!(state.default_routes == [Family::IPv6, Family::IPv4].map(route).into(), "{state:#?}");
+    ensure!(state.sysctls.get(&HostSysctl::AcceptRa(up0.clone())) == Some(&1), "{state:#?}");
+    ensure!(state.sysctls.contains_key(&HostSysctl::Ipv6Forwarding), "{state:#?}");
+    Ok(())
+}
+
+fn multipath_default_route(ground: &Ground) -> Result<()> {
+    for link in ["up0", "up1"] {
+        ip(&format!("link add {link} type veth peer name {link}-peer"))?;
+        ip(&format!("link set {link} up"))?;
+        ip(&format!("link set {link}-peer up"))?;
+    }
+    ip("route add default nexthop dev up0 nexthop dev up1")?;
+    ip("-6 route add default nexthop via fe80::a dev up0 nexthop via fe80::b dev up1")?;
+    let found = state(ground)?.default_routes;
+    ensure!(found.len() == 4, "{found:?}");
+    Ok(())
+}
+
+fn missing_sysctl_is_told(ground: &Ground) -> Result<()> {
+    let sysctl = HostSysctl::AcceptRa("nosuch".parse()?);
+    ensure!(!state(ground)?.sysctls.contains_key(&sysctl));
+    let Err(KernelError::Step { action, cause }) = change(ground, &[HostChange::Sysctl(sysctl, 2)]) else {
+        bail!("a sysctl of an interface that is not there was set");
+    };
+    ensure!(action.contains("nosuch") && cause.kind() == std::io::ErrorKind::NotFound, "{action}: {cause}");
+    Ok(())
+}
+
+/// A real router advertisement, then what `flock_core::host::plan` makes of it.
+fn ra_default_route_survives(ground: &Ground) -> Result<()> {
+    let router = Pod::new()?;
+    ip(&format!("link add up0 type veth peer name up1 netns {}", router.thread))?;
+    router.run(|| {
+        std::fs::write("/proc/sys/net/ipv6/conf/up1/accept_dad", "0")?;
+        ip("link set up1 up").map(drop)
+    })?;
+    std::fs::write("/proc/sys/net/ipv6/conf/up0/accept_dad", "0")?;
+    ip("link set up0 up")?;
+    let learned = DefaultRoute { family: Family::IPv6, ifname: "up0".parse()?, from_ra: true };
+    let started = Instant::now();
+    while !state(ground)?.default_routes.contains(&learned) {
+        ensure!(started.elapsed() < Duration::from_secs(10), "no default route: {}", ip("-6 route")?);
+        router.run(advertise)?;
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let changes = plan(&node(), &state(ground)?);
+    let order: Vec<_> = changes.iter().take(2).collect();
+    let accept_ra = HostChange::Sysctl(HostSysctl::AcceptRa(learned.ifname.clone()), 2);
+    ensure!(order == [&accept_ra, &HostChange::Sysctl(HostSysctl::Ipv6Forwarding, 1)], "{changes:?}");
+    change(ground, &changes)?;
+    let after = state(ground)?;
+    ensure!(after.default_routes.contains(&learned), "the default route is gone: {after:#?}");
+    ensure!(plan(&node(), &after).is_empty(), "{after:#?}");
+    Ok(())
+}
+
+fn node() -> NodePlan {
+    NodePlan {
+        name: "node-a".to_owned(),
+        pools: Pools::default(),
+        defaults: FamilyDefaults::default(),
+        primary: Family::IPv6,
+        uplinks: Uplinks::OfDefaultRoutes,
+        mtu: None,
+        cooldown: Duration::ZERO,
+        ip_algo: None,
+    }
+}
+
+/// RFC 4861, section 4.2: a router for half an hour, hop limit 64. The kernel fills the checksum in.
+fn advertise() -> Result<()> {
+    let advertisement = [134, 0, 0, 0, 64, 0, 0x07, 0x08, 0, 0, 0, 0, 0, 0, 0, 0];
+    let index = ip("-o link show up1")?.split(':').next().unwrap_or_default().parse()?;
+    let all_nodes = SocketAddrV6::new(Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1), 0, 0, index);
+    let socket = socket(AddressFamily::INET6, SocketType::RAW, Some(ipproto::ICMPV6))?;
+    sockopt::set_ipv6_multicast_hops(&socket, 255)?;
+    sendto(&socket, &advertisement, SendFlags::empty(), &all_nodes)?;
+    Ok(())
+}
