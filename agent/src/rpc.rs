@@ -1,4 +1,4 @@
-//! The gRPC service: the plugin's verbs ([`cni`]) and people's questions ([`inspect`]), for root only.
+//! The gRPC service: the plugin's verbs and people's questions, for root only.
 
 mod cni;
 mod convert;
