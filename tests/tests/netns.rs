@@ -8,6 +8,8 @@ use flock_tests::suite;
 mod addresses;
 #[path = "netns/agent_away.rs"]
 mod agent_away;
+#[path = "netns/chain.rs"]
+mod chain;
 #[path = "netns/drift.rs"]
 mod drift;
 #[path = "netns/harness.rs"]
@@ -37,6 +39,7 @@ fn main() -> ExitCode {
     let modules = [
         harness::trials(),
         verbs::trials(),
+        chain::trials(),
         input::trials(),
         addresses::trials(),
         traffic::trials(),

@@ -15,6 +15,8 @@ pub mod algo;
 pub mod annotation;
 pub mod attachment;
 pub mod fnv;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 pub mod host;
 pub mod iid;
 pub mod intent;

@@ -1,0 +1,97 @@
+//! What the fuzz targets run, one function each: here, so that their corpus is replayed by the ordinary tests too.
+//! Each takes bytes from outside and must come back, whatever they are.
+
+use std::collections::BTreeMap;
+
+use crate::algo::{self, Identity};
+use crate::annotation::{PREFIX, PodAnnotations};
+use crate::attachment::PodName;
+use crate::link::LinkAlias;
+use crate::pod::Pod;
+use crate::prefix::Cidr6;
+use crate::record::Record;
+
+/// Annotations of a pod: one `KEY=VALUE` on a line, keys without flock's prefix.
+pub fn annotations(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let pairs = text.lines().filter_map(|line| line.split_once('='));
+    let annotations: BTreeMap<String, String> =
+        pairs.map(|(key, value)| (format!("{PREFIX}{key}"), value.to_owned())).collect();
+    let Ok(name) = PodName::new("default", "web-0") else { return };
+    let pod = Pod { name, uid: None, annotations, labels: BTreeMap::new(), controller: None, image: None };
+    match PodAnnotations::parse(&pod) {
+        Ok((parsed, warnings)) => {
+            let lines = warnings.iter().map(ToString::to_string);
+            assert!(
+                lines.chain(parsed.ip_algo).all(|line| line.len() < 64 * 1024 || line.len() <= text.len())
+            );
+        }
+        Err(error) => assert!(!error.to_string().contains('\n'), "an error must stay on its line"),
+    }
+}
+
+/// An `ip-algo` and the identity that it embeds, separated by newlines: value, prefix length, app, image.
+pub fn ip_algo(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let mut lines = text.split('\n');
+    let (Some(value), Some(length)) = (lines.next(), lines.next().and_then(|line| line.parse().ok())) else {
+        return;
+    };
+    let prefix = ipnet::Ipv6Net::new("2001:db8::".parse().unwrap_or(std::net::Ipv6Addr::UNSPECIFIED), length);
+    let Some(cidr) = prefix.ok().and_then(|prefix| Cidr6::try_from(prefix).ok()) else { return };
+    let (Some(algo), _) = algo::resolve(Some(value), None) else { return };
+    let Ok(pod) = PodName::new("default", "web-0") else { return };
+    let app = lines.next().unwrap_or_default().to_owned();
+    let identity = Identity { pod, app, image: lines.next().map(str::to_owned) };
+    for retry in 0..algo::RETRIES {
+        let host = algo.host_bits(&identity, cidr, retry);
+        assert!(cidr.contains(cidr.address(host)), "{algo} leaves {cidr}");
+        assert_eq!(host & 0xf, u128::from(retry), "the last nibble is the retry counter");
+    }
+}
+
+/// An attachment record: what is read back is what was written.
+pub fn attachment_record(data: &[u8]) {
+    let Ok(record) = Record::decode(data) else { return };
+    let again = record.encode().ok().and_then(|bytes| Record::decode(&bytes).ok());
+    assert_eq!(again, Some(record));
+}
+
+/// A host link's alias: what is read back names the same attachment.
+pub fn link_alias(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let Ok(alias) = text.parse::<LinkAlias>() else { return };
+    assert_eq!(alias.to_string().parse::<LinkAlias>().map(|again| again.id), Ok(alias.id));
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    type Target = fn(&[u8]);
+
+    const TARGETS: [(&str, Target); 4] = [
+        ("annotations", super::annotations),
+        ("ip_algo", super::ip_algo),
+        ("attachment_record", super::attachment_record),
+        ("link_alias", super::link_alias),
+    ];
+
+    #[test]
+    fn every_corpus_is_replayed() {
+        let corpora = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus");
+        let mut names: Vec<_> = corpora.read_dir().unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        let mut expected = TARGETS.map(|(name, _)| name);
+        expected.sort_unstable();
+        assert_eq!(names, expected, "a corpus without a target, or the other way round");
+        for (name, target) in TARGETS {
+            let inputs: Vec<_> =
+                corpora.join(name).read_dir().unwrap().map(|entry| entry.unwrap().path()).collect();
+            assert!(!inputs.is_empty(), "{name} has no corpus");
+            for input in inputs {
+                target(&std::fs::read(&input).unwrap());
+            }
+        }
+    }
+}
