@@ -92,6 +92,16 @@ pub enum HostChange {
     RemoveBlackhole(IpNet),
 }
 
+impl fmt::Display for HostChange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            HostChange::Sysctl(sysctl, value) => write!(f, "set {sysctl} to {value}"),
+            HostChange::AddBlackhole(net) => write!(f, "add blackhole {net}"),
+            HostChange::RemoveBlackhole(net) => write!(f, "remove blackhole {net}"),
+        }
+    }
+}
+
 /// The smallest MTU that IPv6 allows (RFC 8200, section 5); also what pods get when nothing is known.
 pub const MIN_MTU6: u32 = 1280;
 

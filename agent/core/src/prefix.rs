@@ -47,6 +47,13 @@ pub struct PodAddresses {
     pub v4: Option<Ipv4Addr>,
 }
 
+impl fmt::Display for PodAddresses {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let texts: Vec<String> = self.iter().map(|address| address.to_string()).collect();
+        f.write_str(&texts.join(", "))
+    }
+}
+
 impl PodAddresses {
     /// Both addresses as they are there, IPv6 first.
     pub fn iter(&self) -> impl Iterator<Item = IpAddr> + use<> {

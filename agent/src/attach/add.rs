@@ -91,7 +91,7 @@ impl<K: Kernel, S: Source> Attachments<K, S> {
         let (record, remnant) = self.reserve(&call, &node, &intent).await?;
         match self.establish(&record, remnant).await {
             Ok(ready) => {
-                tracing::info!(attachment = %ready.id, pod = %ready.pod, link = %ready.host_link, addresses = ?ready.addresses, "attached");
+                tracing::info!(attachment = %ready.id, pod = %ready.pod, link = %ready.host_link, addresses = %ready.addresses, "attached");
                 Ok(self.answer(ready))
             }
             Err(error) => {

@@ -30,7 +30,7 @@ impl<K: Kernel, S: Source> Attachments<K, S> {
             self.take_in(record);
         }
         for record in rebuilt {
-            tracing::warn!(attachment = %record.id, pod = %record.pod, addresses = ?record.addresses, "rebuilt from the kernel: its file was damaged or lost");
+            tracing::warn!(attachment = %record.id, pod = %record.pod, addresses = %record.addresses, "rebuilt from the kernel: its file was damaged or lost");
             self.store.save(&record)?;
             self.take_in(record);
         }

@@ -64,11 +64,12 @@ impl<K: Kernel, S: Source> Attachments<K, S> {
         let view = HostView { mtu: host::pod_mtu(&node, state), uplinks: host::uplinks(&node, state) };
         let former = std::mem::replace(&mut self.table().host, view.clone());
         if former != view {
-            tracing::info!(mtu = view.mtu, uplinks = ?view.uplinks, "uplinks");
+            let names: Vec<&str> = view.uplinks.iter().map(IfName::as_str).collect();
+            tracing::info!(mtu = view.mtu, uplinks = names.join(","), "uplinks");
         }
         let changes = host::plan(&node, state);
         for change in &changes {
-            tracing::info!(?change, "node");
+            tracing::info!(%change, "node");
         }
         Ok(self.kernel.change_host(&changes).await?)
     }

@@ -78,7 +78,7 @@ pub(super) fn node(node: &ShowNodeResponse, format: Format) -> String {
     let state = if ready { "ready".to_owned() } else { format!("not ready: {not_ready_reason}") };
     let mut text = format!(
         "node     {name}\nagent    {version}\nstate    {state}\nuplinks  {}\nmtu      {mtu}\n\n",
-        uplinks.join(", ")
+        if uplinks.is_empty() { "none: no default route".to_owned() } else { uplinks.join(", ") }
     );
     let rows = pools.iter().map(|pool| {
         let size = if pool.size == u64::MAX { "2^64 or more".to_owned() } else { pool.size.to_string() };
