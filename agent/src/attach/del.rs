@@ -27,6 +27,8 @@ impl<K: Kernel, S: Source> Attachments<K, S> {
     ) -> Result<Vec<AttachmentId>, AttachError> {
         // A record rebuilt from the kernel does not know its network; there is no other one to claim it.
         let ours = |record: &Record| record.network == network || record.network.is_empty();
+        // An ADD that is under way is nothing that the runtime could have named; what is being deleted will go.
+        let ours = |record: &Record| record.phase == Phase::Ready && ours(record);
         let stale: Vec<Record> =
             self.records().into_iter().filter(|record| ours(record) && !valid.contains(&record.id)).collect();
         let (mut removed, mut failures) = (Vec::new(), Vec::new());
