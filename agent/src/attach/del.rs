@@ -3,9 +3,7 @@
 use std::collections::BTreeSet;
 
 use flock_core::attachment::AttachmentId;
-use flock_core::link::host_link_name;
 use flock_core::record::{Phase, Record};
-use flock_core::recovery::owns;
 use flock_kernel::Kernel;
 use flock_rpc::{tombstone, v1alpha1 as wire};
 
@@ -71,9 +69,9 @@ impl<K: Kernel, S: Source> Attachments<K, S> {
 
     /// Removes what is there of an attachment, and its tombstone. Its lock is held.
     pub(super) async fn end(&self, id: &AttachmentId) -> Result<(), AttachError> {
-        match self.record(id) {
-            Some(record) => self.remove(&record).await?,
-            None => self.remove_remnant(id).await?,
+        // A link of ours without a record is made one at the start, or is an orphan that the sweep removes.
+        if let Some(record) = self.record(id) {
+            self.remove(&record).await?;
         }
         // It stays, and is carried out once more: that does no harm.
         tombstone::remove(&self.tombstones, &tombstone_id(id))
@@ -130,18 +128,6 @@ impl<K: Kernel, S: Source> Attachments<K, S> {
     async fn dismantle(&self, record: &Record) -> Result<(), AttachError> {
         if self.own_host_link(record).await?.is_some() {
             self.kernel.delete_link(&record.host_link).await?;
-        }
-        Ok(())
-    }
-
-    /// The store knows nothing of it, but the kernel may: a link under one of the names that it could have.
-    async fn remove_remnant(&self, id: &AttachmentId) -> Result<(), AttachError> {
-        for attempt in 0..2 {
-            let name = host_link_name(id, attempt);
-            let link = self.kernel.host_link(&name).await?;
-            if link.is_some_and(|link| owns(id, &link)) {
-                self.kernel.delete_link(&name).await?;
-            }
         }
         Ok(())
     }

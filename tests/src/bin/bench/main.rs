@@ -8,7 +8,7 @@ use std::fs;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use flock_tests::{Attached, Pod, Site, World, requirements};
+use flock_tests::{Attached, Invocation, Netns, Pod, Sandbox, Site, World, requirements};
 
 use reference::Reference;
 use sample::{Row, Sample, bytes, print};
@@ -85,13 +85,23 @@ fn calls(site: &Site<'_>, pod: &Pod) -> Result<Calls> {
     let node = &site.node;
     let first = node.run(pod)?;
     node.del(&first.sandbox)?.success()?;
+    rounds(CALLS, &node.netns, || node.sandbox(&pod.name), |command, sandbox| node.call(command, sandbox))
+}
+
+/// ADD, an echo where there is IPv6, DEL; as often as is told, after the warm-up.
+fn rounds<'n>(
+    count: usize,
+    from: &Netns,
+    sandbox: impl Fn() -> Result<Sandbox>,
+    call: impl Fn(&str, &Sandbox) -> Result<Invocation<'n>>,
+) -> Result<Calls> {
     let mut calls = Calls::default();
-    for run in 0..WARM_UP + CALLS {
-        let sandbox = node.sandbox(&pod.name)?;
-        let (add, answer) = node.call("ADD", &sandbox)?.time()?;
-        let attached = Attached { result: answer.result()?, sandbox };
-        let echo = attached.v6().ok().map(|v6| sample::echo(&node.netns, v6)).transpose()?;
-        let (del, gone) = node.call("DEL", &attached.sandbox)?.time()?;
+    for run in 0..WARM_UP + count {
+        let sandbox = sandbox()?;
+        let (add, answer) = call("ADD", &sandbox)?.time()?;
+        let pod = Attached { result: answer.result()?, sandbox };
+        let echo = pod.v6().ok().map(|v6| sample::echo(from, v6)).transpose()?;
+        let (del, gone) = call("DEL", &pod.sandbox)?.time()?;
         gone.success()?;
         if run >= WARM_UP {
             calls.add.push(add);

@@ -3,11 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, ensure};
-use flock_tests::{Attached, Invocation, Netns, Sandbox, World};
+use flock_tests::{Invocation, Netns, Sandbox, World};
 use serde_json::{Value, json};
 
-use crate::sample::echo;
-use crate::{Calls, WARM_UP};
+use crate::{Calls, rounds};
 
 /// Where `containernetworking-plugins` puts them.
 const PLUGIN: &str = "/usr/lib/cni/ptp";
@@ -30,21 +29,8 @@ impl<'w> Reference<'w> {
 
     /// ADD, an echo where there is IPv6, DEL; with one address out of each range.
     pub(crate) fn calls(&self, ranges: &[&str], count: usize) -> Result<Calls> {
-        let mut calls = Calls::default();
-        for run in 0..WARM_UP + count {
-            let sandbox = self.sandbox()?;
-            let (add, answer) = self.call("ADD", ranges, &sandbox).time()?;
-            let pod = Attached { result: answer.result()?, sandbox };
-            let echo = pod.v6().ok().map(|v6| echo(&self.netns, v6)).transpose()?;
-            let (del, gone) = self.call("DEL", ranges, &pod.sandbox).time()?;
-            gone.success()?;
-            if run >= WARM_UP {
-                calls.add.push(add);
-                calls.del.push(del);
-                echo.into_iter().for_each(|echo| calls.echo.push(echo));
-            }
-        }
-        Ok(calls)
+        let call = |command: &str, sandbox: &Sandbox| Ok(self.call(command, ranges, sandbox));
+        rounds(count, &self.netns, || self.sandbox(), call)
     }
 
     fn sandbox(&self) -> Result<Sandbox> {
