@@ -7,7 +7,7 @@ pub mod document;
 pub mod manifests;
 mod node_config;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::future::Future;
 use std::path::PathBuf;
@@ -16,6 +16,7 @@ use std::sync::Arc;
 use flock_core::attachment::PodName;
 use flock_core::node::NodePlan;
 use flock_core::pod::Pod;
+use ipnet::IpNet;
 use tokio::sync::watch;
 
 /// What is wanted of this node, as a whole.
@@ -23,6 +24,8 @@ use tokio::sync::watch;
 pub struct Desired {
     /// The node's plan; none: there is no NodeConfig for it.
     pub node: Option<Arc<NodePlan>>,
+    /// The prefixes of the cluster's other nodes, as their NodeConfigs say.
+    pub cluster: BTreeSet<IpNet>,
     /// The pods that are known.
     pub pods: BTreeMap<PodName, Arc<Pod>>,
     /// What was refused, and why.

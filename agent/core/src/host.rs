@@ -6,6 +6,7 @@ use std::fmt;
 use ipnet::IpNet;
 
 use crate::attachment::IfName;
+use crate::bgp::subnet::Subnets;
 use crate::link::{Fact, Mac};
 use crate::node::{NodePlan, Uplinks};
 use crate::prefix::Family;
@@ -21,6 +22,8 @@ pub struct HostState {
     pub default_routes: BTreeSet<DefaultRoute>,
     /// Blackhole routes with our protocol number.
     pub blackholes: BTreeSet<IpNet>,
+    /// The node's addresses and connected subnets, without those of flock's links.
+    pub subnets: Subnets,
     /// The values of those sysctls that are there.
     pub sysctls: BTreeMap<HostSysctl, u8>,
 }
@@ -166,8 +169,7 @@ fn router_advertisements(plan: &NodePlan, state: &HostState) -> Vec<HostChange> 
 }
 
 fn blackholes(plan: &NodePlan, state: &HostState) -> Vec<HostChange> {
-    let v6 = plan.pools.v6.iter().map(|cidr| IpNet::V6(cidr.net()));
-    let desired: BTreeSet<IpNet> = v6.chain(plan.pools.v4.iter().map(|cidr| IpNet::V4(cidr.net()))).collect();
+    let desired: BTreeSet<IpNet> = plan.pools.iter().collect();
     let add = desired.difference(&state.blackholes).copied().map(HostChange::AddBlackhole);
     let remove = state.blackholes.difference(&desired).copied().map(HostChange::RemoveBlackhole);
     add.chain(remove).collect()
@@ -190,6 +192,7 @@ mod tests {
             mtu,
             cooldown: Duration::from_secs(30),
             ip_algo: None,
+            bgp: None,
         }
     }
 

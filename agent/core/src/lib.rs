@@ -9,11 +9,13 @@
 //! * [`record`]: what the store remembers of it.
 //! * [`link`]: which facts the kernel must hold for it, and the changes that bring them about.
 //! * [`host`]: the same for what belongs to the node as a whole: sysctls and blackholes.
+//! * [`bgp`]: what the node says to its routers and learns from them: `bird.conf` and the state of the sessions.
 //! * [`recovery`], [`sweep`]: how store and kernel are joined after a restart, and what is an orphan.
 
 pub mod algo;
 pub mod annotation;
 pub mod attachment;
+pub mod bgp;
 pub mod fnv;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;

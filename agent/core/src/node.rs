@@ -3,7 +3,10 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use ipnet::IpNet;
+
 use crate::attachment::IfName;
+use crate::bgp::plan::BgpPlan;
 use crate::prefix::{Cidr4, Cidr6, Family};
 
 /// Everything that a NodeConfig says about pods' network, with defaults filled in.
@@ -25,6 +28,8 @@ pub struct NodePlan {
     pub cooldown: Duration,
     /// NodeConfig's `ip-algo` annotation, as written.
     pub ip_algo: Option<String>,
+    /// `spec.bgp`; none: the node speaks no BGP.
+    pub bgp: Option<BgpPlan>,
 }
 
 /// The node's prefixes, in the order of preference; no two of a family overlap.
@@ -34,6 +39,14 @@ pub struct Pools {
     pub v6: Vec<Cidr6>,
     /// IPv4.
     pub v4: Vec<Cidr4>,
+}
+
+impl Pools {
+    /// All prefixes, IPv6 first.
+    pub fn iter(&self) -> impl Iterator<Item = IpNet> {
+        let v6 = self.v6.iter().map(|cidr| IpNet::V6(cidr.net()));
+        v6.chain(self.v4.iter().map(|cidr| IpNet::V4(cidr.net())))
+    }
 }
 
 /// NodeConfig `spec.defaults`. `None`: nobody said, so the node gives what it has a pool for.

@@ -223,7 +223,7 @@ fn merge(files: &BTreeMap<PathBuf, File>, node: &str) -> Desired {
                 ),
             };
             match object {
-                Object::Node(plan) if plan.name != node => {}
+                Object::Node(plan) if plan.name != node => desired.cluster.extend(plan.pools.iter()),
                 Object::Node(plan) if desired.node.is_none() => desired.node = Some(Arc::new(plan.clone())),
                 Object::Node(plan) => desired.problems.push(twice(format!("NodeConfig {}", plan.name))),
                 Object::Pod(pod) if desired.pods.contains_key(&pod.name) => {
@@ -319,6 +319,15 @@ mod tests {
         let dir = folder(&[("a.yaml", POD), ("b.yaml", POD)]);
         let manifests = Manifests::open(dir.path(), "node-a").unwrap();
         assert!(problems(&manifests)[0].starts_with("b.yaml:1: Pod default/web-0 is there already"));
+    }
+
+    #[test]
+    fn other_nodes_prefixes_are_the_clusters() {
+        let other = NODE.replace("node-a", "node-b").replace("db8:a", "db8:b");
+        let dir = folder(&[("a.yaml", NODE), ("b.yaml", &other)]);
+        let manifests = Manifests::open(dir.path(), "node-a").unwrap();
+        let cluster: Vec<String> = desired(&manifests).cluster.iter().map(ToString::to_string).collect();
+        assert_eq!(cluster, ["2001:db8:b:1::/64"]);
     }
 
     #[test]

@@ -51,6 +51,7 @@ pub(super) fn node_plan(config: NodeConfig) -> Result<NodePlan, FieldError> {
         mtu,
         cooldown: cooldown(&spec)?,
         ip_algo: metadata.annotations.get(IP_ALGO).cloned(),
+        bgp: None,
     })
 }
 

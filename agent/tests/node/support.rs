@@ -200,6 +200,7 @@ pub(crate) fn node_plan(cidr6: &str, cidr4: &str) -> NodePlan {
         mtu: None,
         cooldown: Duration::from_secs(30),
         ip_algo: None,
+        bgp: None,
     }
 }
 
@@ -222,7 +223,7 @@ impl World {
             kernel.add_namespace(&netns(name));
         }
         let pods = pods.iter().map(|name| (pod(name).name, Arc::new(pod(name)))).collect();
-        let desired = Desired { node: Some(Arc::new(plan)), pods, problems: Vec::new() };
+        let desired = Desired { node: Some(Arc::new(plan)), pods, ..Desired::default() };
         Self {
             kernel,
             files: Arc::default(),

@@ -142,6 +142,7 @@ fn node() -> NodePlan {
         mtu: None,
         cooldown: Duration::ZERO,
         ip_algo: None,
+        bgp: None,
     }
 }
 

@@ -19,6 +19,7 @@ fn plan(cidr6: &[&str], cidr4: &[&str]) -> NodePlan {
         mtu: None,
         cooldown: Duration::ZERO,
         ip_algo: None,
+        bgp: None,
     }
 }
 

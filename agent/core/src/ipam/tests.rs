@@ -56,6 +56,7 @@ pub(super) fn intent(pools: &Pools, annotations: &[(&str, &str)]) -> PodIntent {
         mtu: None,
         cooldown: COOLDOWN,
         ip_algo: None,
+        bgp: None,
     };
     let annotations = annotations.iter().map(|(key, value)| (format!("{PREFIX}{key}"), (*value).to_owned()));
     let pod = Pod {

@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use flock_core::attachment::IfName;
+use flock_core::bgp::subnet::Subnets;
 use flock_core::host::{DefaultRoute, HostChange, HostLink, HostState, HostSysctl};
 use flock_core::link::{Fact, LinkChange, LinkSpec, Mac, Side, host_mac, pod_mac};
 use flock_core::prefix::Family;
@@ -90,6 +91,7 @@ impl State {
             other_links: self.other_links.clone(),
             default_routes: self.default_routes.clone(),
             blackholes: self.blackholes.clone(),
+            subnets: Subnets::default(),
             sysctls: self.sysctls.clone(),
         }
     }
