@@ -104,10 +104,10 @@ impl BirdIdent {
     /// The longest; BIRD 2.0 ends at 63, and filters add to the name.
     pub const LONGEST: usize = 50;
 
-    /// The name of the protocol for a peer: `peer_2001_db8__1`, `peer_192_0_2_1_1179`. A name that is too long ends
+    /// The name of the protocol for a peer: `peer_2001_db8__1`, `peer_192_0_2_1_port_1179`. A name that is too long ends
     /// in a hash of the whole instead.
     pub fn of_peer(address: &PeerAddress, port: NonZeroU16) -> Self {
-        let port = if port == super::plan::BGP_PORT { String::new() } else { format!("_{port}") };
+        let port = if port == super::plan::BGP_PORT { String::new() } else { format!("_port_{port}") };
         let text = format!("peer_{address}{port}");
         let name: String = text.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
         // Interface names may differ in a character that is replaced here.
@@ -194,7 +194,7 @@ mod tests {
     #[test]
     fn a_session_is_named_after_its_peer() {
         assert_eq!(name("2001:db8::1", 179), "peer_2001_db8__1");
-        assert_eq!(name("192.0.2.1", 1179), "peer_192_0_2_1_1179");
+        assert_eq!(name("192.0.2.1", 1179), "peer_192_0_2_1_port_1179");
         assert_eq!(name("fe80::1%eth0", 179), "peer_fe80__1_eth0");
         assert_ne!(name("fe80::1%eth0.1", 179), name("fe80::1%eth0-1", 179));
         let long = name("2001:1db8:1111:2222:3333:4444:5555:6666", 65535);

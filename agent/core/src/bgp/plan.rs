@@ -49,6 +49,9 @@ impl fmt::Display for Asn {
 pub struct RouterId(Ipv4Addr);
 
 impl RouterId {
+    /// 0.0.0.1.
+    pub const LOWEST: RouterId = RouterId(Ipv4Addr::new(0, 0, 0, 1));
+
     /// None for 0.0.0.0.
     pub fn new(id: Ipv4Addr) -> Option<Self> {
         (!id.is_unspecified()).then_some(Self(id))
@@ -405,6 +408,12 @@ impl PrefixRange {
     pub fn exactly(net: IpNet) -> Self {
         let net = net.trunc();
         Self { net, ge: net.prefix_len(), le: net.prefix_len() }
+    }
+
+    /// Every single address in the prefix.
+    pub fn hosts_of(net: IpNet) -> Self {
+        let net = net.trunc();
+        Self { net, ge: net.max_prefix_len(), le: net.max_prefix_len() }
     }
 
     /// Whether a route for `net` is meant.

@@ -1,1 +1,163 @@
-//! TODO
+//! Everything that a person is told of BGP on this node.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use jiff::Timestamp;
+
+use super::config::BirdIdent;
+use super::control::BirdVersion;
+use super::explain::{Md5Refusals, why_down};
+use super::observed::{ObservedBfd, ObservedChannel, ObservedSession, SessionState};
+use super::plan::{Asn, BgpPlan, Peer, PeerAddress};
+use crate::prefix::Family;
+
+/// BGP on this node.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct BgpStatus {
+    /// BIRD itself.
+    pub bird: BirdStatus,
+    /// The configuration.
+    pub config: ConfigStatus,
+    /// The peers, in the order of `spec.bgp.peers`.
+    pub peers: Vec<PeerStatus>,
+}
+
+/// BIRD itself.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum BirdStatus {
+    /// Not asked yet.
+    #[default]
+    Unknown,
+    /// It answers.
+    Running(BirdVersion),
+    /// It does not, and why.
+    Away(String),
+}
+
+/// What became of the configuration that is wanted.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum ConfigStatus {
+    /// There is no `spec.bgp`.
+    #[default]
+    None,
+    /// BIRD has not been told yet.
+    Pending,
+    /// BIRD has it, and reverts by itself unless the sessions come up.
+    OnTrial {
+        /// Its revision.
+        revision: String,
+    },
+    /// BIRD runs it.
+    Applied {
+        /// Its revision.
+        revision: String,
+    },
+    /// BIRD does not take it, or it cannot be written; what ran before still does.
+    Refused {
+        /// Why.
+        reason: String,
+    },
+    /// It took sessions down, and what ran before is back.
+    RolledBack {
+        /// Its revision.
+        revision: String,
+        /// What it did.
+        reason: String,
+        /// When.
+        at: Timestamp,
+    },
+}
+
+/// One peer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PeerStatus {
+    /// Its address.
+    pub address: PeerAddress,
+    /// Its autonomous system.
+    pub asn: Asn,
+    /// Whether that is the node's own.
+    pub internal: bool,
+    /// The session's state.
+    pub state: SessionState,
+    /// Since when, if BIRD says so.
+    pub since: Option<Timestamp>,
+    /// BIRD's last error.
+    pub last_error: Option<String>,
+    /// Why it is not up; or what a person should know of one that is.
+    pub reason: Option<String>,
+    /// The families that are configured.
+    pub families: BTreeMap<Family, ObservedChannel>,
+    /// BFD's state; none: not configured.
+    pub bfd: Option<ObservedBfd>,
+}
+
+/// What was seen of BIRD in one look.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Look {
+    /// BGP protocols by name.
+    pub sessions: BTreeMap<String, ObservedSession>,
+    /// BFD sessions by neighbour and interface.
+    pub bfd: BTreeMap<(IpAddr, String), ObservedBfd>,
+    /// What the kernel has refused since the sessions were last looked at as a whole.
+    pub refusals: Md5Refusals,
+}
+
+/// The peers of a plan, as BIRD tells them. `refused`: those that are not started, by index, with the reason.
+pub fn peers(plan: &BgpPlan, refused: &BTreeMap<usize, String>, look: &Look) -> Vec<PeerStatus> {
+    plan.peers
+        .iter()
+        .enumerate()
+        .map(|(index, peer)| status(plan.asn, peer, refused.get(&index), look))
+        .collect()
+}
+
+fn status(own: Asn, peer: &Peer, refused: Option<&String>, look: &Look) -> PeerStatus {
+    let name = BirdIdent::of_peer(&peer.address, peer.port);
+    let session = look.sessions.get(name.as_str());
+    let families = peer.families.iter().map(|family| {
+        let channel = session.and_then(|session| session.channels.get(&family));
+        (family, channel.cloned().unwrap_or_default())
+    });
+    let families: BTreeMap<_, _> = families.collect();
+    let reason = match (refused, session) {
+        (Some(reason), _) => Some(reason.clone()),
+        (None, Some(session)) => why_down(own, peer, session, look.refusals).or_else(|| limits(&families)),
+        (None, None) => Some("BIRD does not have this session yet".to_owned()),
+    };
+    PeerStatus {
+        address: peer.address.clone(),
+        asn: peer.asn,
+        internal: peer.asn == own,
+        state: session.map_or(SessionState::Down, |session| session.state),
+        since: session.and_then(|session| session.since),
+        last_error: session.and_then(|session| session.last_error.clone()),
+        reason,
+        families,
+        bfd: peer.bfd.map(|_| bfd(peer, look)),
+    }
+}
+
+/// A session that is up and yet not as it should be.
+fn limits(families: &BTreeMap<Family, ObservedChannel>) -> Option<String> {
+    families.iter().find_map(|(family, channel)| {
+        let limit = match channel {
+            _ if channel.import_limit_hit => {
+                "importLimit is reached: further routes of the router are ignored"
+            }
+            _ if channel.export_limit_hit => "exportLimit is reached: further routes are not advertised",
+            _ if !channel.up => "the router does not exchange routes of this family",
+            _ => return None,
+        };
+        Some(format!("{family}: {limit}"))
+    })
+}
+
+fn bfd(peer: &Peer, look: &Look) -> ObservedBfd {
+    let of_peer = look.bfd.iter().find(|((address, ifname), _)| match &peer.address {
+        PeerAddress::Global(ip) => address == ip,
+        PeerAddress::LinkLocal { address: ip, interface } => address == ip && ifname == interface.as_str(),
+    });
+    let none = || ObservedBfd { state: "Down".to_owned(), since: None };
+    of_peer.map_or_else(none, |(_, bfd)| bfd.clone())
+}

@@ -25,24 +25,48 @@ pub struct NodeAddress {
     pub ifname: IfName,
     /// The address with the length of its subnet's prefix.
     pub net: IpNet,
+    /// A second one on its subnet (`IFA_F_SECONDARY`), as virtual addresses often are: used when it is asked for
+    /// only, so that nothing changes when it comes and goes.
+    pub secondary: bool,
 }
 
 impl Subnets {
     /// The node's address on the subnet that `peer` is on: the most specific one, then the lowest.
     pub fn beside(&self, peer: IpAddr) -> Option<&NodeAddress> {
         let on_subnet = |own: &&NodeAddress| own.net.contains(&peer) && own.net.addr() != peer;
-        let specific = |own: &&NodeAddress| (u8::MAX - own.net.prefix_len(), own.net.addr());
-        self.addresses.iter().filter(on_subnet).min_by_key(specific)
+        self.primary().filter(on_subnet).min_by_key(|own| (u8::MAX - own.net.prefix_len(), own.net.addr()))
     }
 
-    /// The lowest address of a family on an interface.
+    /// An interface's address of a family: one that stands for a subnet before one that stands for itself, as
+    /// virtual addresses do; then the lowest.
     pub fn on(&self, ifname: &IfName, family: Family) -> Option<&NodeAddress> {
-        let wanted = |own: &&NodeAddress| own.ifname == *ifname && Family::of(own.net.addr()) == family;
-        self.addresses.iter().filter(wanted).min_by_key(|own| own.net.addr())
+        self.primary()
+            .filter(|own| own.ifname == *ifname && family == own.family())
+            .min_by_key(|own| own.rank())
+    }
+
+    /// The same over all interfaces, those of `first` before others.
+    pub fn any(&self, first: &BTreeSet<IfName>, family: Family) -> Option<&NodeAddress> {
+        let of_family = self.primary().filter(|own| family == own.family());
+        of_family.min_by_key(|own| (!first.contains(&own.ifname), own.rank()))
     }
 
     /// Which interface has this address.
     pub fn holder(&self, address: IpAddr) -> Option<&NodeAddress> {
         self.addresses.iter().find(|own| own.net.addr() == address)
+    }
+
+    fn primary(&self) -> impl Iterator<Item = &NodeAddress> {
+        self.addresses.iter().filter(|own| !own.secondary)
+    }
+}
+
+impl NodeAddress {
+    fn family(&self) -> Family {
+        Family::of(self.net.addr())
+    }
+
+    fn rank(&self) -> (bool, IpAddr) {
+        (self.net.prefix_len() == self.net.max_prefix_len(), self.net.addr())
     }
 }
