@@ -8,6 +8,7 @@ mod add;
 mod check;
 mod del;
 mod error;
+mod records;
 mod recover;
 mod repair;
 
@@ -16,15 +17,19 @@ pub use check::{CheckCall, Inspection};
 pub use error::AttachError;
 pub use repair::Reconciled;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use flock_core::attachment::{AttachmentId, IfName};
+use flock_core::bgp::subnet::Subnets;
 use flock_core::ipam::Allocator;
+use flock_core::prefix::PodAddresses;
 use flock_core::record::Record;
 use flock_core::recovery::owns;
 use flock_kernel::Kernel;
+use records::Records;
+use tokio::sync::watch;
 
 use crate::environment::Clock;
 use crate::locks::Locks;
@@ -41,14 +46,14 @@ pub struct Attachments<K, S> {
     tombstones: PathBuf,
     locks: Locks,
     table: Mutex<Table>,
+    /// What the last look at the kernel said of the node.
+    host: watch::Sender<HostView>,
 }
 
 /// What is known of all attachments. Held for moments, never across an await.
 struct Table {
-    records: BTreeMap<AttachmentId, Record>,
+    records: Records,
     allocator: Allocator,
-    /// What the last look at the kernel said of the node.
-    host: HostView,
 }
 
 /// The node, as the last look at the kernel showed it.
@@ -58,6 +63,15 @@ pub struct HostView {
     pub mtu: u32,
     /// The uplinks.
     pub uplinks: BTreeSet<IfName>,
+    /// Its addresses, and the subnets that it is on.
+    pub subnets: Subnets,
+}
+
+impl Default for HostView {
+    fn default() -> Self {
+        let mtu = flock_core::host::DEFAULT_MTU;
+        Self { mtu, uplinks: BTreeSet::new(), subnets: Subnets::default() }
+    }
 }
 
 /// What [`Attachments`] is made of.
@@ -78,9 +92,9 @@ impl<K: Kernel, S: Source> Attachments<K, S> {
     /// Knows nothing yet: [`Attachments::recover`] comes first.
     pub fn new(parts: Parts<K, S>) -> Self {
         let Parts { kernel, source, store, clock, tombstones } = parts;
-        let host = HostView { mtu: flock_core::host::DEFAULT_MTU, uplinks: BTreeSet::new() };
-        let table = Table { records: BTreeMap::new(), allocator: Allocator::default(), host };
-        Self { kernel, source, store, clock, tombstones, locks: Locks::default(), table: Mutex::new(table) }
+        let table = Mutex::new(Table { records: Records::default(), allocator: Allocator::default() });
+        let host = watch::channel(HostView::default()).0;
+        Self { kernel, source, store, clock, tombstones, locks: Locks::default(), table, host }
     }
 
     /// What is wanted right now.
@@ -89,7 +103,7 @@ impl<K: Kernel, S: Source> Attachments<K, S> {
     }
 
     /// Follows what is wanted.
-    pub fn follow_desired(&self) -> tokio::sync::watch::Receiver<Arc<Desired>> {
+    pub fn follow_desired(&self) -> watch::Receiver<Arc<Desired>> {
         self.source.desired()
     }
 
@@ -105,7 +119,17 @@ impl<K: Kernel, S: Source> Attachments<K, S> {
 
     /// The node as last seen.
     pub fn host_view(&self) -> HostView {
-        self.table().host.clone()
+        self.host.borrow().clone()
+    }
+
+    /// Follows the node, as it is seen.
+    pub fn follow_host(&self) -> watch::Receiver<HostView> {
+        self.host.subscribe()
+    }
+
+    /// Follows the addresses of the attachments that are ready.
+    pub fn follow_addresses(&self) -> watch::Receiver<BTreeSet<PodAddresses>> {
+        self.table().records.follow_addresses()
     }
 
     /// How full the node's pools are.

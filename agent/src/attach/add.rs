@@ -190,7 +190,7 @@ impl<K: Kernel, S: Source> Attachments<K, S> {
             created: now,
         };
         let record = Record::new(Phase::Adding, new);
-        table.records.insert(call.id.clone(), record.clone());
+        table.records.insert(record.clone());
         Ok(Some(record))
     }
 
@@ -203,7 +203,7 @@ impl<K: Kernel, S: Source> Attachments<K, S> {
         self.kernel.change_link(&spec, &plan(&spec, &observed, Scope::Attach)).await?;
         let ready = record.in_phase(Phase::Ready);
         self.store.save(&ready)?;
-        self.table().records.insert(ready.id.clone(), ready.clone());
+        self.table().records.insert(ready.clone());
         Ok(ready)
     }
 
@@ -223,7 +223,7 @@ impl<K: Kernel, S: Source> Attachments<K, S> {
         }
         let record = record.in_namespace(netns.to_owned());
         self.store.save(&record)?;
-        self.table().records.insert(record.id.clone(), record.clone());
+        self.table().records.insert(record.clone());
         Ok(record)
     }
 }

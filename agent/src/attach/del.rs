@@ -87,7 +87,7 @@ impl<K: Kernel, S: Source> Attachments<K, S> {
             self.store.save(&deleting).unwrap_or_else(
                 |error| tracing::warn!(attachment = %record.id, %error, "cannot note the DEL; going on"),
             );
-            self.table().records.insert(record.id.clone(), deleting.clone());
+            self.table().records.insert(deleting.clone());
         }
         self.dismantle(&deleting).await?;
         let now = self.clock.now();
@@ -119,7 +119,7 @@ impl<K: Kernel, S: Source> Attachments<K, S> {
             }
             Err(error) => {
                 tracing::warn!(attachment = %record.id, %error, "cannot undo a failed ADD yet; it will be tried again");
-                table.records.insert(record.id.clone(), record.in_phase(Phase::Deleting));
+                table.records.insert(record.in_phase(Phase::Deleting));
             }
         }
     }

@@ -50,7 +50,7 @@ impl<K: Kernel, S: Source> Attachments<K, S> {
         if let Err(conflict) = table.allocator.restore(&record.id, record.addresses) {
             tracing::error!(attachment = %record.id, %conflict, "two attachments have one address; delete one of the two pods");
         }
-        table.records.insert(record.id.clone(), record);
+        table.records.insert(record);
     }
 }
 

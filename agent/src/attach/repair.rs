@@ -61,12 +61,17 @@ impl<K: Kernel, S: Source> Attachments<K, S> {
     /// Node-wide settings, and the MTU for pods to come.
     async fn reconcile_host(&self, state: &HostState) -> Result<(), AttachError> {
         let Some(node) = self.desired().node.clone() else { return Ok(()) };
-        let view = HostView { mtu: host::pod_mtu(&node, state), uplinks: host::uplinks(&node, state) };
-        let former = std::mem::replace(&mut self.table().host, view.clone());
-        if former != view {
-            let names: Vec<&str> = view.uplinks.iter().map(IfName::as_str).collect();
-            tracing::info!(mtu = view.mtu, uplinks = names.join(","), "uplinks");
-        }
+        let (mtu, uplinks) = (host::pod_mtu(&node, state), host::uplinks(&node, state));
+        let view = HostView { mtu, uplinks, subnets: state.subnets.clone() };
+        self.host.send_if_modified(|former| {
+            if (former.mtu, &former.uplinks) != (view.mtu, &view.uplinks) {
+                let names: Vec<&str> = view.uplinks.iter().map(IfName::as_str).collect();
+                tracing::info!(mtu = view.mtu, uplinks = names.join(","), "uplinks");
+            }
+            let changed = *former != view;
+            *former = view;
+            changed
+        });
         let changes = host::plan(&node, state);
         for change in &changes {
             tracing::info!(%change, "node");

@@ -6,7 +6,7 @@ use flock_core::attachment::IfName;
 use flock_core::link::Mac;
 use ipnet::IpNet;
 use netlink_packet_route::AddressFamily;
-use netlink_packet_route::address::{AddressAttribute, AddressMessage};
+use netlink_packet_route::address::{AddressAttribute, AddressFlags, AddressMessage};
 use netlink_packet_route::link::{
     AfSpecInet, AfSpecInet6, AfSpecUnspec, Inet6DevConf, InetDevConf, LinkAttribute, LinkFlags, LinkMessage,
     Prop,
@@ -14,7 +14,7 @@ use netlink_packet_route::link::{
 use netlink_packet_route::neighbour::{
     NeighbourAddress, NeighbourAttribute, NeighbourMessage, NeighbourState,
 };
-use netlink_packet_route::route::{RouteAddress, RouteAttribute, RouteMessage};
+use netlink_packet_route::route::{RouteAddress, RouteAttribute, RouteMessage, RouteVia};
 
 /// The first of a link's attributes that `read` makes something of.
 fn attribute<'a, T>(link: &'a LinkMessage, read: impl Fn(&'a LinkAttribute) -> Option<T>) -> Option<T> {
@@ -148,6 +148,18 @@ pub(super) fn address(message: &AddressMessage) -> Option<IpNet> {
     IpNet::new(address?, message.header.prefix_len).ok()
 }
 
+/// Whether an address is a second one on its subnet (or a temporary one, RFC 8981: the flag is the same); none for
+/// one that must not be used: it is on its way in (tentative) or out (deprecated), or somebody else has it.
+pub(super) fn usable(message: &AddressMessage) -> Option<bool> {
+    let long = message.attributes.iter().find_map(|found| match found {
+        AddressAttribute::Flags(flags) => Some(*flags),
+        _ => None,
+    });
+    let flags = long.unwrap_or(AddressFlags::from_bits_retain(message.header.flags.bits().into()));
+    let unusable = AddressFlags::Tentative | AddressFlags::Deprecated | AddressFlags::Dadfailed;
+    (!flags.intersects(unusable)).then(|| flags.contains(AddressFlags::Secondary))
+}
+
 /// A neighbour whose entry is permanent.
 pub(super) fn permanent_neighbour(message: &NeighbourMessage) -> Option<(IpAddr, Mac)> {
     if message.header.state != NeighbourState::Permanent {
@@ -199,6 +211,8 @@ pub(super) fn out_link(route: &RouteMessage) -> Option<u32> {
 pub(super) fn gateway(route: &RouteMessage) -> Option<IpAddr> {
     route.attributes.iter().find_map(|found| match found {
         RouteAttribute::Gateway(address) => ip(address),
+        RouteAttribute::Via(RouteVia::Inet6(address)) => Some(IpAddr::V6(*address)),
+        RouteAttribute::Via(RouteVia::Inet(address)) => Some(IpAddr::V4(*address)),
         _ => None,
     })
 }

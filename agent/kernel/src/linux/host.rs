@@ -64,7 +64,10 @@ pub(super) fn observe_link(socket: &mut Socket, name: &IfName) -> Result<Option<
 fn enter(state: &mut HostState, name: IfName, link: &LinkMessage, on_link: &OnLink) {
     if name.as_str().starts_with(PREFIX) {
         state.flock_links.insert(name, host_link(link, on_link));
-    } else if !decode::is_loopback(link) {
+        return;
+    }
+    observe::add_subnets(&mut state.subnets, &name, on_link);
+    if !decode::is_loopback(link) {
         let accept_ra = decode::inet6_conf(link).and_then(|conf| u8::try_from(conf.accept_ra).ok());
         state.sysctls.extend(accept_ra.map(|value| (HostSysctl::AcceptRa(name.clone()), value)));
         state.other_links.extend(decode::mtu(link).map(|mtu| (name, mtu)));

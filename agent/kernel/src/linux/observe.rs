@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
+use flock_core::attachment::IfName;
+use flock_core::bgp::subnet::{NodeAddress, Subnets};
 use flock_core::link::{Fact, LinkRoute, LinkSysctl, Mac, Side};
 use ipnet::IpNet;
 use netlink_packet_route::link::{In6AddrGenMode, LinkMessage};
@@ -20,6 +22,8 @@ use crate::ROUTE_PROTOCOL;
 #[derive(Debug, Default)]
 pub(super) struct OnLink {
     addresses: Vec<IpNet>,
+    /// Those of them that can be used, and whether each is a second one on its subnet.
+    usable: Vec<(IpNet, bool)>,
     neighbours: Vec<(IpAddr, Mac)>,
     routes: Vec<(LinkRoute, RouteProtocol)>,
 }
@@ -36,7 +40,9 @@ pub(super) fn addresses_and_neighbours(socket: &mut Socket, link: Option<u32>) -
             continue;
         };
         if let Some(net) = decode::address(&message) {
-            found.entry(message.header.index).or_default().addresses.push(net);
+            let on_link = found.entry(message.header.index).or_default();
+            on_link.addresses.push(net);
+            on_link.usable.extend(decode::usable(&message).map(|secondary| (net, secondary)));
         }
     }
     for message in socket.dump(RouteNetlinkMessage::GetNeighbour(request::neighbours(link)))? {
@@ -78,6 +84,21 @@ pub(super) fn add_routes(found: &mut ByLink, routes: &[RouteMessage]) {
         let route = LinkRoute { dst, via: decode::gateway(message) };
         found.entry(link).or_default().routes.push((route, message.header.protocol));
     }
+}
+
+/// What a link that is not flock's has of the node's own place in the network. Other routing programs' routes say
+/// nothing of what is connected, and BIRD's least of all.
+pub(super) fn add_subnets(subnets: &mut Subnets, ifname: &IfName, on_link: &OnLink) {
+    let global = |net: &IpNet| !decode::is_link_local6(net.addr()) && !net.addr().is_loopback();
+    for (net, secondary) in on_link.usable.iter().filter(|(net, _)| global(net)) {
+        let address = NodeAddress { ifname: ifname.clone(), net: *net, secondary: *secondary };
+        subnets.addresses.insert(address);
+    }
+    let foreign = [RouteProtocol::from(ROUTE_PROTOCOL), RouteProtocol::Bird];
+    let routes = on_link.routes.iter().filter(|(route, by)| route.via.is_none() && !foreign.contains(by));
+    let on_routes = routes.map(|(route, _)| route.dst);
+    let nets = on_link.addresses.iter().map(IpNet::trunc).chain(on_routes);
+    subnets.on_link.extend(nets.filter(|net| global(net) && !net.addr().is_multicast()));
 }
 
 /// The host side's facts.

@@ -114,12 +114,13 @@ fn concerns_us(datagram: &[u8]) -> bool {
     })
 }
 
-/// Errs on the side of noise: addresses and neighbours name their link by its index only, and are taken for ours
-/// on all links but loopback.
+/// Errs on the side of noise: addresses and neighbours name their link by its index only, and are taken for ours;
+/// neighbours not those of loopback.
 fn is_relevant(message: &RouteNetlinkMessage) -> bool {
     match message {
         RouteNetlinkMessage::NewLink(_) | RouteNetlinkMessage::DelLink(_) => true,
-        RouteNetlinkMessage::DelAddress(message) => message.header.index != LOOPBACK,
+        // A BGP session may begin at a loopback address.
+        RouteNetlinkMessage::NewAddress(_) | RouteNetlinkMessage::DelAddress(_) => true,
         RouteNetlinkMessage::DelNeighbour(message) => message.header.ifindex != LOOPBACK,
         // Others change all the time by themselves (REACHABLE, STALE, ...).
         RouteNetlinkMessage::NewNeighbour(message) => message.header.state == NeighbourState::Permanent,
@@ -169,7 +170,8 @@ mod tests {
         for message in [
             RouteNetlinkMessage::NewLink(LinkMessage::default()),
             RouteNetlinkMessage::DelLink(LinkMessage::default()),
-            RouteNetlinkMessage::DelAddress(address(2)),
+            RouteNetlinkMessage::NewAddress(address(2)),
+            RouteNetlinkMessage::DelAddress(address(LOOPBACK)),
             RouteNetlinkMessage::DelNeighbour(neighbour(2, NeighbourState::Failed)),
             RouteNetlinkMessage::NewNeighbour(neighbour(2, NeighbourState::Permanent)),
             RouteNetlinkMessage::DelRoute(pod_route),
@@ -188,8 +190,6 @@ mod tests {
         let mut other_table = default_route();
         other_table.header.table = 100;
         for message in [
-            RouteNetlinkMessage::DelAddress(address(LOOPBACK)),
-            RouteNetlinkMessage::NewAddress(address(2)),
             RouteNetlinkMessage::NewNeighbour(neighbour(2, NeighbourState::Stale)),
             RouteNetlinkMessage::NewRoute(ours),
             RouteNetlinkMessage::DelRoute(foreign),
