@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 use crate::algo::{self, Identity};
 use crate::annotation::{PREFIX, PodAnnotations};
 use crate::attachment::PodName;
+use crate::bgp::control::{self, BirdVersion, Reply};
+use crate::bgp::observed;
 use crate::link::LinkAlias;
 use crate::pod::Pod;
 use crate::prefix::Cidr6;
@@ -64,17 +66,50 @@ pub fn link_alias(data: &[u8]) {
     assert_eq!(alias.to_string().parse::<LinkAlias>().map(|again| again.id), Ok(alias.id));
 }
 
+/// What comes over BIRD's control socket: the first byte says where the rest is cut in two, as reads may do.
+pub fn bird_reply(data: &[u8]) {
+    let Some((&cut, stream)) = data.split_first() else { return };
+    let (first, _) = stream.split_at(usize::from(cut).min(stream.len()));
+    let Ok(Some((reply, taken))) = control::decode(stream) else { return };
+    assert!(0 < taken && taken <= stream.len(), "{taken} of {} bytes", stream.len());
+    let early = control::decode(first);
+    match taken <= first.len() {
+        true => assert_eq!(
+            early,
+            Ok(Some((reply.clone(), taken))),
+            "what follows an answer is none of its business"
+        ),
+        false => assert_eq!(early, Ok(None), "the beginning of an answer is no answer, and no error"),
+    }
+    let _ = BirdVersion::of_greeting(&reply);
+}
+
+/// The text of an answer to `show protocols all` or `show bfd sessions`, codes in front of its lines or not.
+pub fn bird_sessions(data: &[u8]) {
+    let coded = |code: u16| {
+        let text = String::from_utf8_lossy(data);
+        Reply { lines: text.lines().map(|line| control::Line { code, text: line.to_owned() }).collect() }
+    };
+    let whole = control::decode(data).ok().flatten().map(|(reply, _)| reply);
+    for reply in whole.into_iter().chain([1002, 1006, 1020].map(coded)) {
+        let rows = reply.lines.len();
+        assert!(observed::sessions(&reply).len() <= rows && observed::bfd(&reply).len() <= rows);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::path::Path;
 
     type Target = fn(&[u8]);
 
-    const TARGETS: [(&str, Target); 4] = [
+    const TARGETS: [(&str, Target); 6] = [
         ("annotations", super::annotations),
         ("ip_algo", super::ip_algo),
         ("attachment_record", super::attachment_record),
         ("link_alias", super::link_alias),
+        ("bird_reply", super::bird_reply),
+        ("bird_sessions", super::bird_sessions),
     ];
 
     #[test]

@@ -12,6 +12,9 @@ use super::plan::{Asn, Peer, PeerAddress, PrefixRange, RouterId};
 use crate::attachment::IfName;
 use crate::prefix::Family;
 
+/// The name of the constant that tells which configuration BIRD runs.
+pub const REVISION: &str = "flock_revision";
+
 /// What BIRD is to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BirdConfig {

@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use ipnet::IpNet;
 
 use super::config::{BirdConfig, BirdIdent, Channel, Origin, Password, Session, Sourced};
 use super::control::BirdVersion;
-use super::plan::{Aggregation, BgpPlan, Peer, PeerAddress, PrefixRange, Reach, RouterId};
+use super::plan::{Aggregation, Asn, BGP_PORT, BgpPlan, Peer, PeerAddress, PrefixRange, Reach, RouterId};
 use super::subnet::{NodeAddress, Subnets};
 use crate::attachment::IfName;
 use crate::fnv::fnv1a_32;
@@ -80,6 +81,22 @@ pub fn resolve(plan: &BgpPlan, around: &Surroundings<'_>) -> Result<Resolved, To
         sessions,
     };
     Ok(Resolved { config, refused })
+}
+
+/// What a BIRD is told that is to fall silent: no sessions, nothing to say and nothing to learn.
+pub fn silent() -> BirdConfig {
+    BirdConfig {
+        // Nobody is told: it is a session's part.
+        asn: Asn(NonZeroU32::MAX),
+        router_id: RouterId::LOWEST,
+        router_id_from: Origin::NodeName,
+        listen_port: BGP_PORT,
+        originate: BTreeSet::new(),
+        exportable: BTreeSet::new(),
+        import: BTreeSet::new(),
+        protected: BTreeSet::new(),
+        sessions: Vec::new(),
+    }
 }
 
 /// The node's IPv4 address, the uplinks' first. A node without one needs an identifier all the same (RFC 6286): one

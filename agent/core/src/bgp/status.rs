@@ -92,6 +92,13 @@ pub struct PeerStatus {
     pub bfd: Option<ObservedBfd>,
 }
 
+impl PeerStatus {
+    /// Whether routes are exchanged.
+    pub fn is_established(&self) -> bool {
+        self.state == SessionState::Established
+    }
+}
+
 /// What was seen of BIRD in one look.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Look {
@@ -103,8 +110,9 @@ pub struct Look {
     pub refusals: Md5Refusals,
 }
 
-/// The peers of a plan, as BIRD tells them. `refused`: those that are not started, by index, with the reason.
-pub fn peers(plan: &BgpPlan, refused: &BTreeMap<usize, String>, look: &Look) -> Vec<PeerStatus> {
+/// The peers of a plan, as BIRD tells them; without a look nothing is known of them. `refused`: those that are not
+/// started, by index, with the reason.
+pub fn peers(plan: &BgpPlan, refused: &BTreeMap<usize, String>, look: Option<&Look>) -> Vec<PeerStatus> {
     plan.peers
         .iter()
         .enumerate()
@@ -112,30 +120,37 @@ pub fn peers(plan: &BgpPlan, refused: &BTreeMap<usize, String>, look: &Look) -> 
         .collect()
 }
 
-fn status(own: Asn, peer: &Peer, refused: Option<&String>, look: &Look) -> PeerStatus {
+fn status(own: Asn, peer: &Peer, refused: Option<&String>, look: Option<&Look>) -> PeerStatus {
     let name = BirdIdent::of_peer(&peer.address, peer.port);
-    let session = look.sessions.get(name.as_str());
+    let session = look.and_then(|look| look.sessions.get(name.as_str()));
     let families = peer.families.iter().map(|family| {
         let channel = session.and_then(|session| session.channels.get(&family));
         (family, channel.cloned().unwrap_or_default())
     });
     let families: BTreeMap<_, _> = families.collect();
-    let reason = match (refused, session) {
-        (Some(reason), _) => Some(reason.clone()),
-        (None, Some(session)) => why_down(own, peer, session, look.refusals).or_else(|| limits(&families)),
-        (None, None) => Some("BIRD does not have this session yet".to_owned()),
+    let reason = match (refused, look, session) {
+        (Some(reason), ..) => Some(reason.clone()),
+        (None, Some(look), Some(session)) => {
+            why_down(own, peer, session, look.refusals).or_else(|| limits(&families))
+        }
+        (None, Some(_), None) => Some("BIRD does not have this session yet".to_owned()),
+        (None, None, _) => Some("BIRD does not answer".to_owned()),
     };
     PeerStatus {
         address: peer.address.clone(),
         asn: peer.asn,
         internal: peer.asn == own,
-        state: session.map_or(SessionState::Down, |session| session.state),
+        state: session.map_or(without_session(look), |session| session.state),
         since: session.and_then(|session| session.since),
         last_error: session.and_then(|session| session.last_error.clone()),
         reason,
         families,
-        bfd: peer.bfd.map(|_| bfd(peer, look)),
+        bfd: peer.bfd.and_then(|_| look.map(|look| bfd(peer, look))),
     }
+}
+
+fn without_session(look: Option<&Look>) -> SessionState {
+    if look.is_some() { SessionState::Down } else { SessionState::Unknown }
 }
 
 /// A session that is up and yet not as it should be.

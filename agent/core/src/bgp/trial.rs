@@ -79,6 +79,21 @@ impl Trial {
     }
 }
 
+/// The statements of `new` that are not in `old`, the first few, without comments and secrets: what a person has
+/// changed.
+pub fn changed_lines(old: &str, new: &str) -> Vec<String> {
+    const MOST: usize = 4;
+    let statements = |text: &'_ str| -> Vec<String> {
+        let code = text.lines().map(|line| line.split(" #").next().unwrap_or_default().trim());
+        code.filter(|line| !line.is_empty() && !line.starts_with('#')).map(str::to_owned).collect()
+    };
+    let before: BTreeSet<String> = statements(old).into_iter().collect();
+    let hidden = |line: &str| line.starts_with("define flock_revision");
+    let secret = |line: String| if line.starts_with("password ") { "password ...;".to_owned() } else { line };
+    let changed = statements(new).into_iter().filter(|line| !before.contains(line) && !hidden(line));
+    changed.map(secret).take(MOST).collect()
+}
+
 fn refusal(session: &ObservedSession) -> Option<&str> {
     let error = session.last_error.as_deref()?;
     CONFIGURATION_ERRORS.iter().any(|known| error.contains(known)).then_some(error)
@@ -136,6 +151,16 @@ mod tests {
         let trial = Trial::new(&names(&["a"]), &names(&["b", "c"]));
         assert_eq!(trial.judge(&sessions(&[("b", Active)])), Verdict::Wait(names(&["b", "c"])));
         assert_eq!(trial.judge(&sessions(&[("c", Established)])), Verdict::Keep);
+    }
+
+    #[test]
+    fn a_change_is_told_without_its_secrets() {
+        let old =
+            "define flock_revision = \"1\";\nneighbor 2001:db8::1 as 65000; # spec\npassword \"old\";\n";
+        let new =
+            "define flock_revision = \"2\";\nneighbor 2001:db8::1 as 65009; # spec\npassword \"new\";\n# x\n";
+        assert_eq!(changed_lines(old, new), ["neighbor 2001:db8::1 as 65009;", "password ...;"]);
+        assert!(changed_lines(new, new).is_empty());
     }
 
     #[test]
