@@ -3,6 +3,7 @@
 //! A [`Source`] publishes a whole [`Desired`] at every change; nobody else knows whether it came from a folder of
 //! manifests or from Kubernetes.
 
+mod bgp;
 pub mod document;
 pub mod manifests;
 mod node_config;

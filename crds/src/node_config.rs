@@ -7,6 +7,7 @@ use ipnet::{Ipv4Net, Ipv6Net};
 use serde::de::{Error as _, IgnoredAny};
 use serde::{Deserialize, Deserializer};
 
+use crate::bgp::BgpSpec;
 use crate::duration::Duration;
 
 /// What a node gives its pods.
@@ -66,8 +67,8 @@ pub struct NodeConfigSpec {
     pub masquerade: Option<Unserved>,
     /// Not served yet.
     pub policy: Option<Unserved>,
-    /// Not served yet.
-    pub bgp: Option<Unserved>,
+    /// Whom the node speaks BGP with; it speaks none unless said.
+    pub bgp: Option<BgpSpec>,
 }
 
 impl NodeConfigSpec {
@@ -79,7 +80,6 @@ impl NodeConfigSpec {
             ("claims", &self.claims),
             ("masquerade", &self.masquerade),
             ("policy", &self.policy),
-            ("bgp", &self.bgp),
         ];
         fields.into_iter().filter(|(_, value)| value.is_some()).map(|(name, _)| name).collect()
     }
@@ -141,6 +141,7 @@ impl<'de> Deserialize<'de> for Unserved {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bgp::Scalar;
 
     const FULL: &str = r#"
 apiVersion: flock.fritzlab.net/v1alpha1
@@ -173,7 +174,8 @@ spec:
         assert_eq!(config.spec.cidr6, [Prefix("2001:db8:a:1::/64".parse().unwrap())]);
         assert_eq!(config.spec.defaults, Defaults { ipv6: Some(true), ipv4: Some(false) });
         assert_eq!(config.spec.cooldown, Some("60s".parse().unwrap()));
-        assert_eq!(config.spec.unserved(), ["claims", "masquerade", "bgp"]);
+        assert_eq!(config.spec.unserved(), ["claims", "masquerade"]);
+        assert_eq!(config.spec.bgp.unwrap().asn, Scalar(65001));
     }
 
     #[test]

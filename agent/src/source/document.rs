@@ -1,5 +1,7 @@
 //! One YAML document of a manifest file: its text, its kind, and core's words for it.
 
+mod outline;
+
 use std::collections::BTreeMap;
 
 use flock_core::attachment::PodName;
@@ -9,8 +11,13 @@ use flock_crds::API_VERSION;
 use flock_crds::node_config::NodeConfig;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde_saphyr::Error as ReadError;
 
+use self::outline::{About, Outline};
 use super::node_config::node_plan;
+
+/// A reason that is longer repeats what was given; that must fill neither a log nor a terminal.
+const LONGEST_REASON: usize = 600;
 
 /// What a document says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -110,32 +117,51 @@ impl Document<'_> {
         let unserved = config.spec.unserved();
         let name = config.metadata.name.clone();
         let plan = node_plan(config).map_err(|error| Refusal {
-            line: self.line_of(last_key(&error.field)),
-            reason: format!("NodeConfig {name}: {error}"),
+            line: self.line_of_field(&error.field),
+            reason: one_line(&format!("NodeConfig {name}: {error}")),
         })?;
         let remarks = unserved.into_iter().map(|field| {
             let text =
                 format!("NodeConfig {name}: spec.{field} is not served by this release: it has no effect");
-            (self.line_of(field), text)
+            (self.line_of_field(&format!("spec.{field}")), one_line(&text))
         });
         Ok(Reading { object: Some(Object::Node(plan)), remarks: remarks.collect() })
     }
 
     fn parse<T: DeserializeOwned>(&self) -> Result<T, Refusal> {
-        serde_saphyr::from_str(self.text).map_err(|error| {
-            let line = error.location().and_then(|at| usize::try_from(at.line()).ok()).unwrap_or(1);
-            let text = error.without_snippet().to_string();
-            let reason = text.rsplit_once(" at line ").map_or(text.as_str(), |(reason, _)| reason);
-            Refusal { line: self.first_line + line.saturating_sub(1), reason: reason.replace('\n', " ") }
-        })
+        serde_saphyr::from_str(self.text).map_err(|error| self.unreadable(&error))
+    }
+
+    /// The reader says where in the text and what; people want to know which field, too.
+    fn unreadable(&self, error: &ReadError) -> Refusal {
+        let place = error.location();
+        let line = place.and_then(|at| usize::try_from(at.line()).ok()).unwrap_or(1);
+        let error = error.without_snippet();
+        let reason = readers_reason(error);
+        let about = match error {
+            ReadError::SerdeMissingField { .. } => About::Mapping,
+            _ => About::Field,
+        };
+        let outline = Outline::of(self.text);
+        let path = place.and_then(|place| outline.path_at(place, about)).filter(|path| !path.is_empty());
+        let reason = match path {
+            Some(path) => format!("{}: {reason}", shortened(path, 200)),
+            None => reason,
+        };
+        Refusal { line: self.first_line + line.saturating_sub(1), reason: one_line(&reason) }
     }
 
     fn refuse(&self, reason: String) -> Refusal {
-        Refusal { line: self.first_line, reason }
+        Refusal { line: self.first_line, reason: one_line(&reason) }
     }
 
     fn remark(&self, key: &str, text: String) -> Reading {
-        Reading { object: None, remarks: vec![(self.line_of(key), text)] }
+        Reading { object: None, remarks: vec![(self.line_of(key), one_line(&text))] }
+    }
+
+    fn line_of_field(&self, path: &str) -> usize {
+        let line = Outline::of(self.text).line_of(path).and_then(|line| usize::try_from(line).ok());
+        self.first_line + line.unwrap_or(1).saturating_sub(1)
     }
 
     /// The line of the first mention of `word`; the document's first one where there is none.
@@ -146,10 +172,38 @@ impl Document<'_> {
     }
 }
 
-/// `cidr6` of `spec.cidr6[0]`.
-fn last_key(path: &str) -> &str {
-    let key = path.rsplit('.').next().unwrap_or(path);
-    key.split('[').next().unwrap_or(key)
+/// The reader's words, but where they are meant for its programmer.
+fn readers_reason(error: &ReadError) -> String {
+    match error {
+        ReadError::Unexpected { expected: "sequence start", .. } => "must be a list".to_owned(),
+        ReadError::Unexpected { expected: "mapping start", .. } => "must be a mapping of fields".to_owned(),
+        ReadError::DuplicateMappingKey { key, .. } => {
+            format!("{} is there twice: leave one out", key.as_deref().unwrap_or("a field"))
+        }
+        error => {
+            let text = error.to_string();
+            text.rsplit_once(" at line ").map_or(text.as_str(), |(reason, _)| reason).to_owned()
+        }
+    }
+}
+
+/// A reason as one line of a log, whatever was given.
+fn one_line(reason: &str) -> String {
+    // U+2028 and U+2029 separate lines and paragraphs, too.
+    let breaks = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
+    let printable: String = reason.chars().map(|c| if breaks(c) { ' ' } else { c }).collect();
+    shortened(&printable, LONGEST_REASON)
+}
+
+/// Beginning and end of a text: the one says what it is about, the other what is accepted.
+fn shortened(text: &str, longest: usize) -> String {
+    let length = text.chars().count();
+    if length <= longest {
+        return text.to_owned();
+    }
+    let start: String = text.chars().take(longest / 3).collect();
+    let end: String = text.chars().skip(length - longest / 3 * 2).collect();
+    format!("{start} … {end}")
 }
 
 impl Reading {

@@ -299,7 +299,10 @@ mod tests {
                 format!("{POD}---\n{}", NODE.replace("/64", "/32")),
                 "a.yaml:8: NodeConfig node-a: spec.cidr6[0]: 2001:db8:a:1::/32",
             ),
-            (format!("{POD}---\n{}", NODE.replace("cidr6", "cidr7")), "a.yaml:8: unknown field `cidr7`"),
+            (
+                format!("{POD}---\n{}", NODE.replace("cidr6", "cidr7")),
+                "a.yaml:8: spec.cidr7: unknown field `cidr7`",
+            ),
             ("a: [".to_owned(), "a.yaml:1: "),
         ];
         for (content, expected) in cases {

@@ -9,6 +9,8 @@ use flock_core::prefix::{Cidr4, Cidr6, Family, PrefixError};
 use flock_crds::node_config::{IpFamily, NodeConfig, NodeConfigSpec, Prefix};
 use ipnet::IpNet;
 
+use super::bgp::bgp_plan;
+
 /// The annotation that gives the node's default `ip-algo`.
 const IP_ALGO: &str = "flock.fritzlab.net/ip-algo";
 
@@ -51,7 +53,7 @@ pub(super) fn node_plan(config: NodeConfig) -> Result<NodePlan, FieldError> {
         mtu,
         cooldown: cooldown(&spec)?,
         ip_algo: metadata.annotations.get(IP_ALGO).cloned(),
-        bgp: None,
+        bgp: spec.bgp.map(bgp_plan).transpose()?,
     })
 }
 

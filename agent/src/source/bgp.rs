@@ -1,0 +1,142 @@
+//! From NodeConfig `spec.bgp`, as people write it, to the typed plan.
+//!
+//! Nothing that a person wrote gets through as text, but the name of a peer's interface and the path of its password
+//! file; the latter never reaches BIRD.
+
+mod path;
+mod peer;
+
+use std::net::Ipv4Addr;
+use std::num::{NonZeroI64, NonZeroU16, NonZeroU32};
+use std::ops::RangeInclusive;
+
+use flock_core::bgp::plan::{Aggregation, Asn, BGP_PORT, BgpPlan, Peer, PrefixRange, RouterId};
+use flock_crds::bgp::{self as crds, BgpSpec, ImportPrefix, ImportSpec, PeerSpec, Scalar};
+use ipnet::IpNet;
+
+use self::path::Path;
+use super::node_config::FieldError;
+
+/// Far more routers than a node is cabled to.
+const MOST_PEERS: usize = 64;
+
+/// What a filter still goes through quickly for each route.
+const MOST_PREFIXES: usize = 1000;
+
+/// 0 to 4294967295.
+const U32: RangeInclusive<i64> = 0..=u32::MAX as i64;
+
+/// Validates `spec.bgp`.
+///
+/// # Errors
+/// The path of the first field that is to be changed, and why.
+pub(super) fn bgp_plan(spec: BgpSpec) -> Result<BgpPlan, FieldError> {
+    let BgpSpec { asn, router_id, listen_port, peers, import, aggregation } = spec;
+    let at = Path::new("spec.bgp");
+    let own = as_number(&at.field("asn"), asn)?;
+    Ok(BgpPlan {
+        asn: own,
+        router_id: router_id.map(|text| self::router_id(&at.field("routerID"), &text)).transpose()?,
+        listen_port: port(&at.field("listenPort"), listen_port)?,
+        peers: self::peers(&at.field("peers"), own, peers)?,
+        import: self::import(&at.field("import").field("prefixes"), import)?,
+        aggregation: self::aggregation(aggregation),
+    })
+}
+
+fn aggregation(given: Option<crds::Aggregation>) -> Aggregation {
+    match given {
+        Some(crds::Aggregation::NodePrefix) => Aggregation::NodePrefix,
+        Some(crds::Aggregation::Pods) => Aggregation::Pods,
+        Some(crds::Aggregation::Both) => Aggregation::Both,
+        None => Aggregation::default(),
+    }
+}
+
+fn router_id(at: &Path, text: &str) -> Result<RouterId, FieldError> {
+    let id = text.trim().parse::<Ipv4Addr>().ok().and_then(RouterId::new);
+    let accepted = "is not a BGP identifier: write one as an IPv4 address, 192.0.2.1, but not 0.0.0.0";
+    id.ok_or_else(|| at.refuse(format_args!("{} {accepted}", path::quoted(text))))
+}
+
+fn peers(at: &Path, own: Asn, specs: Vec<PeerSpec>) -> Result<Vec<Peer>, FieldError> {
+    at_most(at, specs.len(), MOST_PEERS)?;
+    let mut peers: Vec<Peer> = Vec::with_capacity(specs.len());
+    for (index, spec) in specs.into_iter().enumerate() {
+        let at = at.index(index);
+        let peer = peer::peer(&at, own, spec)?;
+        let same = |other: &Peer| other.address == peer.address && other.port == peer.port;
+        if let Some(first) = peers.iter().position(same) {
+            let Peer { address, port, .. } = &peer;
+            let reason = format!("{address} port {port} is spec.bgp.peers[{first}] already: leave one out");
+            return Err(at.field("address").refuse(reason));
+        }
+        peers.push(peer);
+    }
+    Ok(peers)
+}
+
+fn import(at: &Path, spec: ImportSpec) -> Result<Vec<PrefixRange>, FieldError> {
+    let ImportSpec { prefixes } = spec;
+    at_most(at, prefixes.len(), MOST_PREFIXES)?;
+    let mut ranges: Vec<PrefixRange> = Vec::with_capacity(prefixes.len());
+    for (index, prefix) in prefixes.into_iter().enumerate() {
+        let entry = at.index(index);
+        let range = prefix_range(&entry, prefix)?;
+        if let Some(first) = ranges.iter().position(|other| *other == range) {
+            return Err(entry.refuse(format_args!("the same as {}: leave one out", at.index(first))));
+        }
+        ranges.push(range);
+    }
+    Ok(ranges)
+}
+
+fn prefix_range(at: &Path, prefix: ImportPrefix) -> Result<PrefixRange, FieldError> {
+    let ImportPrefix { cidr, ge, le } = prefix;
+    let accepted = "is not a prefix: write 2001:db8::/32 or 10.0.0.0/8";
+    let wrong = |_| at.field("cidr").refuse(format_args!("{} {accepted}", path::quoted(&cidr)));
+    let net: IpNet = cidr.trim().parse().map_err(wrong)?;
+    let lengths = 0..=i64::from(net.max_prefix_len());
+    let ge = ge.map(|ge| number(&at.field("ge"), ge, lengths.clone())).transpose()?;
+    let le = le.map(|le| number(&at.field("le"), le, lengths)).transpose()?;
+    PrefixRange::new(net, ge, le).map_err(|error| at.refuse(error))
+}
+
+fn as_number(at: &Path, given: Scalar<i64>) -> Result<Asn, FieldError> {
+    positive::<NonZeroU32>(at, given, 1..=i64::from(u32::MAX)).map(Asn)
+}
+
+fn port(at: &Path, given: Option<Scalar<i64>>) -> Result<NonZeroU16, FieldError> {
+    given.map_or(Ok(BGP_PORT), |port| positive(at, port, 1..=i64::from(u16::MAX)))
+}
+
+/// A number in a range that `T` can hold.
+fn number<T: TryFrom<i64>>(
+    at: &Path,
+    Scalar(given): Scalar<i64>,
+    range: RangeInclusive<i64>,
+) -> Result<T, FieldError> {
+    let typed = range.contains(&given).then(|| T::try_from(given).ok()).flatten();
+    typed.ok_or_else(|| out_of_range(at, given, &range))
+}
+
+/// The same without zero.
+fn positive<T: TryFrom<NonZeroI64>>(
+    at: &Path,
+    Scalar(given): Scalar<i64>,
+    range: RangeInclusive<i64>,
+) -> Result<T, FieldError> {
+    let typed = NonZeroI64::new(given).filter(|_| range.contains(&given));
+    typed.and_then(|number| T::try_from(number).ok()).ok_or_else(|| out_of_range(at, given, &range))
+}
+
+fn out_of_range(at: &Path, given: i64, range: &RangeInclusive<i64>) -> FieldError {
+    at.refuse(format_args!("{given} is out of range: {} to {}", range.start(), range.end()))
+}
+
+fn at_most(at: &Path, given: usize, most: usize) -> Result<(), FieldError> {
+    if given <= most { Ok(()) } else { Err(at.refuse(format_args!("{given} are too many: at most {most}"))) }
+}
+
+#[cfg(test)]
+mod tests;
