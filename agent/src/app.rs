@@ -6,10 +6,14 @@
 //!  kernel ---- events ------------|--------+         Attachments ----> Kernel (netlink)
 //!                                 |                        ^     +---> Store (RUN_DIR)
 //!  plugin, flockctl --unix--> rpc::Server -----------------+
+//!                                 ^                        | pods, addresses
+//!                                 | status                 v
+//!                         metrics +--------------------- Speaker <--control socket--> BIRD <--start-- Supervisor
 //! ```
 
 use std::fs::File;
 use std::io::{Seek as _, Write as _};
+use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -23,11 +27,14 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::attach::{Attachments, Parts};
+use crate::bgp::{BgpView, ConfFiles, Inputs, Speaker};
+use crate::bird::{self, supervisor::Supervisor};
 use crate::environment::SystemClock;
+use crate::metrics::{self, Snapshot};
 use crate::reconcile::Reconciler;
 use crate::rpc;
 use crate::source::manifests::Manifests;
-use crate::store::{Files, Store};
+use crate::store::{Disk, Files, Store};
 
 /// How the agent runs.
 #[derive(Debug, Clone)]
@@ -40,6 +47,19 @@ pub struct Config {
     pub run_dir: PathBuf,
     /// The time between two sweeps, and at least between the two looks that make an orphan.
     pub sweep_interval: Duration,
+    /// Who runs BIRD.
+    pub bird: Bird,
+    /// Where metrics are served; none: nowhere.
+    pub metrics: Option<SocketAddr>,
+}
+
+/// Who runs BIRD.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Bird {
+    /// Somebody else, beside the agent.
+    External,
+    /// The agent, with this program.
+    Managed(PathBuf),
 }
 
 /// Runs the agent on `kernel` and `files` until SIGTERM or SIGINT. What it has programmed stays.
@@ -66,16 +86,59 @@ pub async fn run<K: Kernel>(config: Config, kernel: K, files: impl Files) -> any
     let reconciler =
         Reconciler { attachments: Arc::clone(&attachments), changes, sweep_interval: config.sweep_interval };
     let reconciling = tokio::spawn(reconciler.run(raised(shutdown.clone())));
+    let bgp = start_bgp(&config, &attachments, &shutdown)?;
     let listener = listen(&socket)?;
     if let Some(reason) = attachments.not_ready() {
         tracing::warn!(reason, "not ready");
     }
     tracing::info!(node = config.node, socket = %socket.display(), version = env!("CARGO_PKG_VERSION"), "serving");
-    rpc::serve(attachments, &config.node, listener, raised(shutdown)).await?;
+    let parts = rpc::Parts { attachments, node: config.node, bgp };
+    rpc::serve(parts, listener, raised(shutdown)).await?;
     reconciling.await.context("the reconcile loop died")?;
     std::fs::remove_file(&socket).with_context(|| format!("cannot remove {}", socket.display()))?;
     tracing::info!("stopped; pods keep their network");
     Ok(())
+}
+
+/// Starts what speaks with BIRD and about it. Nothing of it keeps pods waiting.
+fn start_bgp<K: Kernel>(
+    config: &Config,
+    attachments: &Arc<Attachments<K, Arc<Manifests>>>,
+    shutdown: &watch::Receiver<bool>,
+) -> anyhow::Result<watch::Receiver<Arc<BgpView>>> {
+    let inputs = Inputs {
+        desired: attachments.follow_desired(),
+        host: attachments.follow_host(),
+        pods: attachments.follow_addresses(),
+    };
+    let conf = ConfFiles::open(Disk, &config.run_dir)?;
+    if let Bird::Managed(program) = &config.bird {
+        let supervisor = Supervisor {
+            program: program.clone(),
+            conf: conf.last_good(),
+            socket: bird::socket(&config.run_dir),
+            run_dir: config.run_dir.clone(),
+        };
+        let supervised = supervisor.run(raised(shutdown.clone()));
+        tokio::spawn(async move {
+            if let Err(error) = supervised.await {
+                tracing::error!(%error, "BIRD cannot be supervised");
+            }
+        });
+    }
+    let speaker = Speaker::new(inputs, conf, &config.run_dir);
+    let view = speaker.follow();
+    tokio::spawn(speaker.run(raised(shutdown.clone())));
+    if let Some(address) = config.metrics {
+        let (attachments, bgp) = (Arc::clone(attachments), view.clone());
+        let snapshot = move || Snapshot {
+            attachments: attachments.follow_addresses().borrow().len(),
+            pools: attachments.usage(),
+            bgp: bgp.borrow().clone(),
+        };
+        tokio::spawn(metrics::serve(address, snapshot, raised(shutdown.clone())));
+    }
+    Ok(view)
 }
 
 /// Two agents would fight over every pod. The lock goes with the process, however it ends.

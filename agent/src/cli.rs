@@ -8,7 +8,9 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand, ValueEnum};
 use flock_rpc::client;
 
-use flock_rpc::v1alpha1::{CniError, ListAttachmentsRequest, ShowAttachmentRequest, ShowNodeRequest};
+use flock_rpc::v1alpha1::{
+    CniError, ListAttachmentsRequest, ShowAttachmentRequest, ShowBgpRequest, ShowNodeRequest,
+};
 use tonic::Status;
 
 /// Ask flock's agent on this node. Run as root.
@@ -36,6 +38,8 @@ enum Command {
     },
     /// Show this node: readiness, pools, uplinks, manifests that were refused.
     Node,
+    /// Show BGP: BIRD, its configuration, sessions with state, prefixes and what is wrong.
+    Bgp,
 }
 
 /// How answers are printed.
@@ -84,6 +88,10 @@ async fn answer(arguments: &Arguments) -> Result<String, String> {
         Command::Node => {
             let response = agent.show_node(ShowNodeRequest {}).await.map_err(said)?;
             Ok(output::node(&response.into_inner(), format))
+        }
+        Command::Bgp => {
+            let response = agent.show_bgp(ShowBgpRequest {}).await.map_err(said)?;
+            output::bgp(&response.into_inner().status, format)
         }
     }
 }

@@ -7,14 +7,19 @@
 //! * [`rpc`]: the service that the plugin and flockctl call.
 //! * [`attach`]: ADD, DEL, CHECK, GC, recovery and repair, each attachment under its own lock ([`locks`]).
 //! * [`store`]: what survives the process.
+//! * [`bgp`]: what BIRD is to run, and what its sessions do; [`metrics`].
+//! * [`bird`]: BIRD as a program: spoken to, kept running, stopped.
 //! * [`reconcile`]: the loop that keeps the kernel as it should be.
 //! * [`environment`]: time and randomness. [`cli`]: flockctl.
 
 pub mod app;
 pub mod attach;
+pub mod bgp;
+pub mod bird;
 pub mod cli;
 pub mod environment;
 pub mod locks;
+pub mod metrics;
 pub mod reconcile;
 pub mod rpc;
 pub mod source;

@@ -11,23 +11,35 @@ use flock_kernel::Kernel;
 use flock_rpc::v1alpha1::cni_server::CniServer;
 use flock_rpc::v1alpha1::inspect_server::InspectServer;
 use tokio::net::UnixListener;
+use tokio::sync::watch;
 use tokio_stream::wrappers::UnixListenerStream;
 use tonic::transport::Server;
 use tonic::transport::server::UdsConnectInfo;
 use tonic::{Request, Status};
 
 use crate::attach::Attachments;
+use crate::bgp::BgpView;
 use crate::source::Source;
+
+/// What the service answers from.
+pub struct Parts<K, S> {
+    /// The attachments.
+    pub attachments: Arc<Attachments<K, S>>,
+    /// The node's name.
+    pub node: String,
+    /// BGP, as it is.
+    pub bgp: watch::Receiver<Arc<BgpView>>,
+}
 
 /// Serves until `shutdown`, then finishes the calls that are under way.
 pub async fn serve<K: Kernel, S: Source>(
-    attachments: Arc<Attachments<K, S>>,
-    node: &str,
+    parts: Parts<K, S>,
     listener: UnixListener,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), tonic::transport::Error> {
+    let Parts { attachments, node, bgp } = parts;
     let cni = cni::Service { attachments: Arc::clone(&attachments) };
-    let inspect = inspect::Service { attachments, node: node.to_owned() };
+    let inspect = inspect::Service { attachments, node, bgp };
     Server::builder()
         .add_service(CniServer::with_interceptor(cni, root_only))
         .add_service(InspectServer::with_interceptor(inspect, root_only))

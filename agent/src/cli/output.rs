@@ -1,5 +1,7 @@
 //! Answers as tables and as JSON.
 
+mod bgp;
+
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
@@ -8,6 +10,8 @@ use comfy_table::{ContentArrangement, Table};
 use flock_rpc::v1alpha1::{Attachment, Fact, ShowAttachmentResponse, ShowNodeResponse};
 use jiff::Timestamp;
 use serde_json::{Value, json};
+
+pub(super) use bgp::bgp;
 
 use super::Format;
 

@@ -8,18 +8,22 @@ use flock_kernel::Kernel;
 use flock_rpc::v1alpha1::inspect_server::Inspect;
 use flock_rpc::v1alpha1::{
     self as wire, ListAttachmentsRequest, ListAttachmentsResponse, ShowAttachmentRequest,
-    ShowAttachmentResponse, ShowNodeRequest, ShowNodeResponse,
+    ShowAttachmentResponse, ShowBgpRequest, ShowBgpResponse, ShowNodeRequest, ShowNodeResponse,
 };
+use tokio::sync::watch;
 use tonic::{Request, Response, Status};
 
 use super::convert;
 use crate::attach::{Attachments, Inspection};
+use crate::bgp::BgpView;
+use crate::bgp::publish::node_status;
 use crate::source::Source;
 
 /// Serves flockctl.
 pub(super) struct Service<K, S> {
     pub(super) attachments: Arc<Attachments<K, S>>,
     pub(super) node: String,
+    pub(super) bgp: watch::Receiver<Arc<BgpView>>,
 }
 
 #[tonic::async_trait]
@@ -58,6 +62,12 @@ impl<K: Kernel, S: Source> Inspect for Service<K, S> {
             mtu: view.mtu,
             problems: desired.problems.iter().map(ToString::to_string).collect(),
         }))
+    }
+
+    async fn show_bgp(&self, _: Request<ShowBgpRequest>) -> Result<Response<ShowBgpResponse>, Status> {
+        let status = node_status(&self.bgp.borrow().status);
+        let status = serde_json::to_vec(&status).map_err(|error| Status::internal(error.to_string()))?;
+        Ok(Response::new(ShowBgpResponse { status }))
     }
 }
 

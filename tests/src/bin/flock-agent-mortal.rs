@@ -104,6 +104,8 @@ fn main() -> Result<()> {
         manifests: PathBuf::from(argument(&arguments, "--manifests")?),
         run_dir: PathBuf::from(argument(&arguments, "--run-dir")?),
         sweep_interval: Duration::from_secs(30),
+        bird: app::Bird::External,
+        metrics: None,
     };
     let last = std::env::var("FLOCK_DIE_AT").context("FLOCK_DIE_AT")?.parse()?;
     let gate = Mortal { taken: Arc::default(), last };

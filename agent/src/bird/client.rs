@@ -1,0 +1,293 @@
+//! The client of BIRD's control socket: one command at a time, each with a deadline.
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use flock_core::bgp::control::{self, BirdVersion, ProtocolError, Reply};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::UnixStream;
+use tokio::time::timeout;
+
+/// The time that BIRD has for its greeting and for each answer.
+const ANSWER: Duration = Duration::from_secs(5);
+/// The same where it reads a configuration: prefix lists may be long, and its disk slow.
+const CONFIGURE: Duration = Duration::from_secs(30);
+
+/// What BIRD can be asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// `configure check`: would it take this file? Changes nothing.
+    CheckConfig(PathBuf),
+    /// `configure ... timeout`: takes this file, and goes back by itself unless [`Command::Confirm`] comes in time.
+    Configure {
+        /// The file; BIRD reads it itself.
+        path: PathBuf,
+        /// The time until it goes back: whole seconds, rounded up.
+        undo_after: Duration,
+    },
+    /// `configure confirm`: stays with the configuration. Code 18, or 19 when there is nothing to confirm (any more).
+    Confirm,
+    /// `configure undo`: goes back to the configuration before. Code 19 when there is none.
+    Undo,
+    /// `show protocols all`, for [`flock_core::bgp::observed::sessions`].
+    ShowProtocols,
+    /// `show bfd sessions`, for [`flock_core::bgp::observed::bfd`]. A failure when no BFD protocol is configured.
+    ShowBfd,
+    /// `eval`: the value of a constant of the configuration. A failure when it has no such constant.
+    Eval(&'static str),
+    /// `disable`: stops a protocol until the next reconfiguration. A failure when the configuration has none such.
+    Disable(&'static str),
+    /// `graceful restart`: ends BIRD so that peers and kernel keep its routes.
+    GracefulRestart,
+    /// `down`: ends BIRD; peers withdraw its routes.
+    Down,
+    /// `show status`: version, uptime, and whether a graceful restart is being recovered from.
+    ShowStatus,
+}
+
+impl Command {
+    /// The command as it is sent, without the end of its line.
+    fn line(&self) -> Result<String, BirdError> {
+        Ok(match self {
+            Command::CheckConfig(path) => format!("configure check \"{}\"", quotable(path)?),
+            Command::Configure { path, undo_after } => {
+                let seconds = undo_after.as_secs() + u64::from(undo_after.subsec_nanos() > 0);
+                // BIRD takes `timeout 0` for: at once.
+                format!("configure \"{}\" timeout {}", quotable(path)?, seconds.max(1))
+            }
+            other => other.to_string(),
+        })
+    }
+
+    fn deadline(&self) -> Duration {
+        match self {
+            Command::CheckConfig(_) | Command::Configure { .. } | Command::Undo => CONFIGURE,
+            _ => ANSWER,
+        }
+    }
+}
+
+/// For people; [`Command::line`] adds what only BIRD needs to know.
+impl fmt::Display for Command {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Command::CheckConfig(_) => f.write_str("configure check"),
+            Command::Configure { .. } => f.write_str("configure"),
+            Command::Confirm => f.write_str("configure confirm"),
+            Command::Undo => f.write_str("configure undo"),
+            Command::ShowProtocols => f.write_str("show protocols all"),
+            Command::ShowBfd => f.write_str("show bfd sessions"),
+            Command::Eval(name) => write!(f, "eval {name}"),
+            Command::Disable(name) => write!(f, "disable {name}"),
+            Command::GracefulRestart => f.write_str("graceful restart"),
+            Command::Down => f.write_str("down"),
+            Command::ShowStatus => f.write_str("show status"),
+        }
+    }
+}
+
+/// BIRD's strings end at the next `"`; it knows no escapes.
+fn quotable(path: &Path) -> Result<&str, BirdError> {
+    path.to_str()
+        .filter(|text| !text.contains(|c: char| c == '"' || c.is_control()))
+        .ok_or_else(|| BirdError::Path(path.to_owned()))
+}
+
+/// Why BIRD cannot be asked. All but [`BirdError::Path`] end the connection: the next answer on it might belong to
+/// another question.
+#[derive(Debug, thiserror::Error)]
+pub enum BirdError {
+    /// There is nobody at the socket.
+    #[error("cannot connect to {}: {cause}; is BIRD running? it must be started with -s {}", socket.display(), socket.display())]
+    Connect {
+        /// BIRD's control socket.
+        socket: PathBuf,
+        /// Why not.
+        cause: io::Error,
+    },
+    /// Somebody is, but says what BIRD does not.
+    #[error("what listens on {} is not BIRD: it says {said:?}; is another program started with this socket?", socket.display())]
+    Stranger {
+        /// The socket.
+        socket: PathBuf,
+        /// Its greeting.
+        said: String,
+    },
+    /// What came is no answer.
+    #[error("on {}, to {asked:?}: {cause}; see BIRD's log", socket.display())]
+    Protocol {
+        /// BIRD's control socket.
+        socket: PathBuf,
+        /// The command.
+        asked: String,
+        /// What is wrong with it.
+        cause: ProtocolError,
+    },
+    /// The connection ended too early.
+    #[error("BIRD closed {} before it answered {asked:?}; has it ended? see its log", socket.display())]
+    Closed {
+        /// BIRD's control socket.
+        socket: PathBuf,
+        /// The command.
+        asked: String,
+    },
+    /// No answer came.
+    #[error("BIRD on {} did not answer {asked:?} within {after:?}; if that goes on, restart it", socket.display())]
+    Silent {
+        /// BIRD's control socket.
+        socket: PathBuf,
+        /// The command.
+        asked: String,
+        /// The time that it had.
+        after: Duration,
+    },
+    /// The connection broke.
+    #[error("the connection to BIRD on {} broke at {asked:?}: {cause}; has it ended? see its log", socket.display())]
+    Broken {
+        /// BIRD's control socket.
+        socket: PathBuf,
+        /// The command.
+        asked: String,
+        /// How.
+        cause: io::Error,
+    },
+    /// An earlier command was not answered, or not waited for.
+    #[error("the connection to BIRD on {} is spent since an earlier command failed: connect again", .0.display())]
+    Spent(PathBuf),
+    /// BIRD cannot be told this path.
+    #[error(
+        "BIRD cannot be told the path {0:?}: it must be UTF-8 without \" and control characters; choose another --run-dir"
+    )]
+    Path(PathBuf),
+}
+
+impl BirdError {
+    /// Nobody listens on the socket: BIRD is not running (or was started with another one).
+    pub fn absent(&self) -> bool {
+        matches!(self, BirdError::Connect { cause, .. }
+            if matches!(cause.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused))
+    }
+}
+
+/// A connection to BIRD.
+#[derive(Debug)]
+pub struct Client {
+    socket: PathBuf,
+    stream: UnixStream,
+    buffer: Vec<u8>,
+    /// A command was sent and its answer not read, for whatever reason: also because nobody waited for it.
+    spent: bool,
+}
+
+impl Client {
+    /// Connects, and learns BIRD's version from its greeting.
+    ///
+    /// # Errors
+    /// When there is no BIRD, or it says nothing within 5 seconds.
+    pub async fn connect(socket: &Path) -> Result<(Self, BirdVersion), BirdError> {
+        let connecting = UnixStream::connect(socket);
+        let stream =
+            connecting.await.map_err(|cause| BirdError::Connect { socket: socket.to_owned(), cause })?;
+        let mut client = Self { socket: socket.to_owned(), stream, buffer: Vec::new(), spent: false };
+        let greeting = match client.answer("the connection", ANSWER).await {
+            Ok(greeting) => greeting,
+            Err(BirdError::Protocol { socket, cause, .. }) => {
+                return Err(BirdError::Stranger { socket, said: cause.to_string() });
+            }
+            Err(error) => return Err(error),
+        };
+        match BirdVersion::of_greeting(&greeting) {
+            Some(version) => Ok((client, version)),
+            None => {
+                let said = greeting.lines.into_iter().next_back().map(|line| line.text).unwrap_or_default();
+                Err(BirdError::Stranger { socket: client.socket, said })
+            }
+        }
+    }
+
+    /// Sends a command and waits for its answer, which may well be a failure: see [`Reply::failure`].
+    ///
+    /// # Errors
+    /// When there is no answer within 5 seconds (30 where BIRD reads a configuration), or none that makes sense; the
+    /// client is spent then. Also when this future was dropped before it ended.
+    pub async fn ask(&mut self, command: &Command) -> Result<Reply, BirdError> {
+        let line = format!("{}\n", command.line()?);
+        if std::mem::replace(&mut self.spent, true) {
+            return Err(BirdError::Spent(self.socket.clone()));
+        }
+        let asked = command.to_string();
+        self.quiet(&asked)?;
+        let sending = self.stream.write_all(line.as_bytes());
+        match timeout(command.deadline(), sending).await {
+            Err(_) => return Err(self.silent(&asked, command.deadline())),
+            Ok(Err(cause)) => return Err(self.broken(&asked, cause)),
+            Ok(Ok(())) => {}
+        }
+        let reply = self.answer(&asked, command.deadline()).await?;
+        self.spent = false;
+        Ok(reply)
+    }
+
+    async fn answer(&mut self, asked: &str, deadline: Duration) -> Result<Reply, BirdError> {
+        match timeout(deadline, self.read(asked)).await {
+            Ok(result) => result,
+            Err(_) => Err(self.silent(asked, deadline)),
+        }
+    }
+
+    async fn read(&mut self, asked: &str) -> Result<Reply, BirdError> {
+        loop {
+            let decoded = control::decode(&self.buffer);
+            if let Some((reply, taken)) = decoded.map_err(|cause| self.nonsense(asked, cause))? {
+                self.buffer.drain(..taken);
+                return if self.buffer.is_empty() { Ok(reply) } else { Err(self.unasked(asked)) };
+            }
+            self.buffer.reserve(64 * 1024);
+            match self.stream.read_buf(&mut self.buffer).await {
+                Ok(0) => return Err(self.closed(asked)),
+                Ok(_) => {}
+                Err(cause) => return Err(self.broken(asked, cause)),
+            }
+        }
+    }
+
+    /// Nothing came since the last answer. What did would be taken for the answer to the next command.
+    fn quiet(&mut self, asked: &str) -> Result<(), BirdError> {
+        match self.stream.try_read_buf(&mut self.buffer) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
+            Err(cause) => Err(self.broken(asked, cause)),
+            Ok(0) => Err(self.closed(asked)),
+            Ok(_) => Err(self.unasked(asked)),
+        }
+    }
+
+    fn unasked(&self, asked: &str) -> BirdError {
+        let beginning = String::from_utf8_lossy(&self.buffer).chars().take(80).collect();
+        self.nonsense(asked, ProtocolError::Nonsense(beginning))
+    }
+
+    fn nonsense(&self, asked: &str, cause: ProtocolError) -> BirdError {
+        BirdError::Protocol { socket: self.socket.clone(), asked: asked.to_owned(), cause }
+    }
+
+    fn silent(&self, asked: &str, after: Duration) -> BirdError {
+        BirdError::Silent { socket: self.socket.clone(), asked: asked.to_owned(), after }
+    }
+
+    fn closed(&self, asked: &str) -> BirdError {
+        BirdError::Closed { socket: self.socket.clone(), asked: asked.to_owned() }
+    }
+
+    fn broken(&self, asked: &str, cause: io::Error) -> BirdError {
+        // What Linux says when the other end is gone and has not read what was sent to it.
+        match cause.kind() {
+            io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => self.closed(asked),
+            _ => BirdError::Broken { socket: self.socket.clone(), asked: asked.to_owned(), cause },
+        }
+    }
+}

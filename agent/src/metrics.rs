@@ -1,0 +1,231 @@
+//! Metrics in the OpenMetrics text format, over HTTP, made anew at each request from what is known.
+
+use std::fmt;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::IntoResponse;
+use axum::routing::get;
+use flock_core::bgp::status::{BirdStatus, ConfigStatus};
+use flock_core::ipam::PoolUsage;
+use flock_core::prefix::Family as AddressFamily;
+use prometheus_client::encoding::{EncodeLabelSet, text};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+use tokio::net::TcpListener;
+
+use crate::bgp::BgpView;
+
+/// What OpenMetrics 1.0 is announced as.
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Everything that metrics are made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Snapshot {
+    /// Attachments that are ready.
+    pub attachments: usize,
+    /// The node's pools.
+    pub pools: Vec<PoolUsage>,
+    /// BGP.
+    pub bgp: Arc<BgpView>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Peer {
+    peer: String,
+    asn: u32,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PeerFamily {
+    peer: String,
+    asn: u32,
+    family: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Pool {
+    cidr: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Outcome {
+    outcome: &'static str,
+}
+
+/// The text of a snapshot.
+///
+/// # Errors
+/// When a value cannot be formatted, which none of these can fail at.
+pub fn exposition(snapshot: &Snapshot) -> Result<String, fmt::Error> {
+    let mut registry = Registry::with_prefix("flock");
+    let attachments = Gauge::<i64>::default();
+    attachments.set(saturated(snapshot.attachments));
+    registry.register("attachments", "Attachments that are ready", attachments);
+    register_pools(&mut registry, &snapshot.pools);
+    register_bgp(&mut registry, &snapshot.bgp);
+    let mut body = String::new();
+    text::encode(&mut body, &registry)?;
+    Ok(body)
+}
+
+fn register_pools(registry: &mut Registry, pools: &[PoolUsage]) {
+    let family = Family::<Pool, Gauge>::default;
+    let (size, used, resting) = (family(), family(), family());
+    for pool in pools {
+        let labels = Pool { cidr: pool.cidr.to_string() };
+        size.get_or_create(&labels).set(saturated(pool.size));
+        used.get_or_create(&labels).set(saturated(pool.used));
+        resting.get_or_create(&labels).set(saturated(pool.resting));
+    }
+    registry.register("ipam_pool_addresses", "Addresses that pods can have", size);
+    registry.register("ipam_pool_used_addresses", "Addresses that pods have", used);
+    registry.register(
+        "ipam_pool_resting_addresses",
+        "Released addresses that are not used again yet",
+        resting,
+    );
+}
+
+fn register_bgp(registry: &mut Registry, view: &BgpView) {
+    let running = Gauge::<i64>::default();
+    running.set(i64::from(matches!(view.status.bird, BirdStatus::Running(_))));
+    registry.register("bird_up", "Whether BIRD answers on its control socket", running);
+    let applied = Gauge::<i64>::default();
+    let good = matches!(view.status.config, ConfigStatus::Applied { .. } | ConfigStatus::None);
+    applied.set(i64::from(good));
+    registry.register("bgp_config_applied", "Whether BIRD runs the configuration that is wanted", applied);
+    let outcomes = Family::<Outcome, Counter>::default();
+    let counters = view.counters;
+    for (outcome, count) in
+        [("applied", counters.applied), ("refused", counters.refused), ("rolled_back", counters.rolled_back)]
+    {
+        outcomes.get_or_create(&Outcome { outcome }).inc_by(count);
+    }
+    registry.register("bgp_config_changes", "Configurations by what became of them", outcomes);
+    register_peers(registry, view);
+}
+
+fn register_peers(registry: &mut Registry, view: &BgpView) {
+    let (up, bfd) = (Family::<Peer, Gauge>::default(), Family::<Peer, Gauge>::default());
+    let family = Family::<PeerFamily, Gauge>::default;
+    let (imported, filtered, exported) = (family(), family(), family());
+    for peer in &view.status.peers {
+        let (name, asn) = (peer.address.to_string(), peer.asn.0.get());
+        let labels = Peer { peer: name.clone(), asn };
+        up.get_or_create(&labels).set(i64::from(peer.is_established()));
+        if let Some(session) = &peer.bfd {
+            bfd.get_or_create(&labels).set(i64::from(session.state == "Up"));
+        }
+        for (family, channel) in &peer.families {
+            let labels = PeerFamily { peer: name.clone(), asn, family: label(*family).to_owned() };
+            imported.get_or_create(&labels).set(saturated(channel.imported));
+            filtered.get_or_create(&labels).set(saturated(channel.filtered));
+            exported.get_or_create(&labels).set(saturated(channel.exported));
+        }
+    }
+    registry.register("bgp_session_up", "Whether the session is established", up);
+    registry.register("bfd_session_up", "Whether the session's BFD is up", bfd);
+    registry.register("bgp_imported_prefixes", "Prefixes taken from the peer", imported);
+    registry.register(
+        "bgp_filtered_prefixes",
+        "Prefixes of the peer that the import filter refused",
+        filtered,
+    );
+    registry.register("bgp_exported_prefixes", "Prefixes advertised to the peer", exported);
+}
+
+fn label(family: AddressFamily) -> &'static str {
+    match family {
+        AddressFamily::IPv6 => "ipv6",
+        AddressFamily::IPv4 => "ipv4",
+    }
+}
+
+fn saturated(count: impl TryInto<i64>) -> i64 {
+    count.try_into().unwrap_or(i64::MAX)
+}
+
+/// Serves `GET /metrics` on `address` until `shutdown`. An address that cannot be had is logged, never a reason for
+/// pods to go without a network.
+pub async fn serve(
+    address: SocketAddr,
+    snapshot: impl Fn() -> Snapshot + Clone + Send + Sync + 'static,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) {
+    let listener = match TcpListener::bind(address).await {
+        Ok(listener) => listener,
+        Err(error) => {
+            tracing::error!(%address, %error, "no metrics: cannot listen; name another address with --metrics-address");
+            return;
+        }
+    };
+    let metrics = move || async move {
+        match exposition(&snapshot()) {
+            Ok(body) => ([(CONTENT_TYPE, OPEN_METRICS)], body).into_response(),
+            Err(error) => (axum::http::StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+        }
+    };
+    let router = Router::new().route("/metrics", get(metrics));
+    if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(shutdown).await {
+        tracing::error!(%error, "metrics ended");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use flock_core::bgp::control::BirdVersion;
+    use flock_core::bgp::observed::{ObservedChannel, SessionState};
+    use flock_core::bgp::plan::Asn;
+    use flock_core::bgp::status::{BgpStatus, PeerStatus};
+
+    use super::*;
+    use crate::bgp::Counters;
+
+    fn peer() -> PeerStatus {
+        let channel =
+            ObservedChannel { up: true, imported: 3, filtered: 1, exported: 2, ..Default::default() };
+        PeerStatus {
+            address: "2001:db8::1".parse().unwrap(),
+            asn: Asn(65000.try_into().unwrap()),
+            internal: false,
+            state: SessionState::Established,
+            since: None,
+            last_error: None,
+            reason: None,
+            families: BTreeMap::from([(AddressFamily::IPv6, channel)]),
+            bfd: None,
+        }
+    }
+
+    #[test]
+    fn sessions_and_pools_are_told() {
+        let status = BgpStatus {
+            bird: BirdStatus::Running(BirdVersion::OLDEST),
+            config: ConfigStatus::Applied { revision: "1".to_owned() },
+            peers: vec![peer()],
+        };
+        let view = BgpView { status, counters: Counters { applied: 1, refused: 0, rolled_back: 2 } };
+        let cidr = "203.0.113.0/26".parse().unwrap();
+        let pools = vec![PoolUsage { cidr, size: 61, used: 2, resting: 1 }];
+        let text = exposition(&Snapshot { attachments: 2, pools, bgp: Arc::new(view) }).unwrap();
+        for line in [
+            "flock_attachments 2",
+            "flock_ipam_pool_used_addresses{cidr=\"203.0.113.0/26\"} 2",
+            "flock_bird_up 1",
+            "flock_bgp_config_changes_total{outcome=\"rolled_back\"} 2",
+            "flock_bgp_session_up{peer=\"2001:db8::1\",asn=\"65000\"} 1",
+            "flock_bgp_imported_prefixes{peer=\"2001:db8::1\",asn=\"65000\",family=\"ipv6\"} 3",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
+        }
+        assert!(text.ends_with("# EOF\n"));
+    }
+}
