@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use flock_core::bgp::control::{self, BirdVersion, ProtocolError, Reply};
+use rustix::process::Pid;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
 use tokio::time::timeout;
@@ -208,6 +209,12 @@ impl Client {
                 Err(BirdError::Stranger { socket: client.socket, said })
             }
         }
+    }
+
+    /// The process that listens on the socket; none when it is in another PID namespace.
+    pub fn process(&self) -> Option<Pid> {
+        let peer = self.stream.peer_cred().ok()?;
+        peer.pid().and_then(Pid::from_raw)
     }
 
     /// Sends a command and waits for its answer, which may well be a failure: see [`Reply::failure`].

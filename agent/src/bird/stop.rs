@@ -1,7 +1,9 @@
 //! `flock-agent bird-stop`: ends BIRD in the way that the purpose asks for. SIGTERM, which is what everything else
 //! sends, withdraws all routes at once, whether graceful restart is configured or not.
 //!
-//! * rollout: a new BIRD follows in seconds. `graceful restart`: peers and the kernel keep the routes meanwhile.
+//! * rollout: a new BIRD follows in seconds. `graceful restart`: peers and the kernel keep the routes meanwhile. Newer
+//!   BIRDs say good-bye at it with a NOTIFICATION, at which peers drop the routes (RFC 4724, section 4.1): those are
+//!   killed instead, which does all of the same.
 //! * drain: pods still run, or run down. The routes are withdrawn first, while the session is up and the node still
 //!   forwards; after a moment in which routers act on that, the sessions end.
 //! * shutdown: the node goes. `down`: peers drop everything at once instead of waiting for the hold timer.
@@ -16,6 +18,7 @@ use std::time::Duration;
 
 use flock_core::bgp::control::Reply;
 use flock_core::bgp::observed::{self, SessionState};
+use rustix::process::{Signal, kill_process};
 use tokio::time::{Instant, sleep};
 
 use super::client::{BirdError, Client, Command};
@@ -84,6 +87,8 @@ pub enum Step {
     NotWithdrawn(String),
     /// This time was given to the routers.
     Waited(Duration),
+    /// BIRD, this process, was killed.
+    Killed(i32),
     /// BIRD was told to end with this command.
     Told(&'static str),
     /// BIRD has ended.
@@ -119,8 +124,8 @@ pub async fn stop(stop: &Stop) -> Result<Report, StopError> {
     // First, so that the supervisor does not take the end for a crash.
     let mut steps = Vec::from_iter(mark(stop));
     let socket = super::socket(&stop.run_dir);
-    let mut bird = match Client::connect(&socket).await {
-        Ok((bird, _)) => bird,
+    let (mut bird, version) = match Client::connect(&socket).await {
+        Ok(connected) => connected,
         Err(error) if error.absent() => {
             steps.push(Step::NotRunning);
             return Ok(Report { steps });
@@ -141,7 +146,14 @@ pub async fn stop(stop: &Stop) -> Result<Report, StopError> {
         // An agent that came up in between has removed the marker.
         mark(stop);
     }
-    steps.push(tell(&mut bird, stop.purpose).await?);
+    let killed = match stop.purpose {
+        Purpose::Rollout if version.notifies_at_graceful_restart() => kill(&bird),
+        _ => None,
+    };
+    steps.push(match killed {
+        Some(step) => step,
+        None => tell(&mut bird, stop.purpose).await?,
+    });
     drop(bird);
     ended(&socket).await?;
     steps.push(Step::Ended);
@@ -211,6 +223,12 @@ fn advertising(protocols: &Reply) -> BTreeSet<String> {
         .collect()
 }
 
+/// Kills the BIRD at the other end of the connection, if it is a process that this one can see.
+fn kill(bird: &Client) -> Option<Step> {
+    let pid = bird.process()?;
+    kill_process(pid, Signal::KILL).is_ok().then_some(Step::Killed(pid.as_raw_nonzero().get()))
+}
+
 /// Tells BIRD to end.
 async fn tell(bird: &mut Client, purpose: Purpose) -> Result<Step, StopError> {
     let (command, name) = match purpose {
@@ -267,6 +285,7 @@ impl fmt::Display for Step {
             }
             Step::NotWithdrawn(reason) => write!(f, "not everything was withdrawn ({reason}); going on"),
             Step::Waited(time) => write!(f, "waited {time:?} for the routers to act on it"),
+            Step::Killed(pid) => write!(f, "killed BIRD (process {pid}): peers keep its routes"),
             Step::Told("graceful restart") => {
                 f.write_str("told BIRD to restart gracefully: peers keep its routes")
             }

@@ -152,6 +152,12 @@ impl BirdVersion {
     /// The oldest one that flock's configuration is written for.
     pub const OLDEST: BirdVersion = BirdVersion { major: 2, minor: 0, patch: 12 };
 
+    /// Whether `graceful restart` sends peers a NOTIFICATION, at which they drop the routes that they should keep
+    /// (RFC 4724, section 4.1). Seen with 3.4.0; not so with 2.0.12, 2.17.5 and 3.1.7.
+    pub fn notifies_at_graceful_restart(self) -> bool {
+        self >= BirdVersion { major: 3, minor: 2, patch: 0 }
+    }
+
     /// The version in a greeting (code 0001); none when it is not one.
     pub fn of_greeting(reply: &Reply) -> Option<Self> {
         let line = reply.lines.last().filter(|line| line.code == 1)?;
