@@ -12,6 +12,8 @@
 //!                   last good configuration     metrics and the NodeConfig
 //! ```
 
+#[cfg(test)]
+mod examples;
 mod files;
 mod inputs;
 pub mod publish;
