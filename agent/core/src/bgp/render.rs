@@ -8,6 +8,8 @@ mod view;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
+
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Serde;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior};
@@ -96,9 +98,9 @@ fn signed(text: &str) -> Result<BirdConf, RenderError> {
 /// What the revision is a hash of. Everybody who may read the NodeConfig's status sees it, and FNV can be turned back:
 /// of a password only 16 bits go into it, enough to notice that it is another one.
 fn without_secrets(text: &str) -> String {
-    let public = |line: &str| match line.trim_start().starts_with("password \"") {
-        true => format!("{:04x}\n", fnv1a_32(line.as_bytes()) >> 16),
-        false => line.to_owned(),
+    let public = |line| match str::trim_start(line).starts_with("password \"") {
+        true => Cow::Owned(format!("{:04x}\n", fnv1a_32(line.as_bytes()) >> 16)),
+        false => Cow::Borrowed(line),
     };
     text.split_inclusive('\n').map(public).collect()
 }
