@@ -34,6 +34,31 @@ pub struct BgpPlan {
 /// The port of BGP (RFC 4271, section 8.2.1).
 pub const BGP_PORT: NonZeroU16 = NonZeroU16::new(179).unwrap();
 
+/// A whole number from `MIN` to `MAX`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Within<const MIN: u16, const MAX: u16>(u16);
+
+impl<const MIN: u16, const MAX: u16> Within<MIN, MAX> {
+    /// None for a number out of range.
+    pub const fn new(number: u16) -> Option<Self> {
+        if MIN <= number && number <= MAX { Some(Self(number)) } else { None }
+    }
+
+    /// The number.
+    pub const fn get(self) -> u16 {
+        self.0
+    }
+}
+
+/// An interval of BFD's packets in milliseconds.
+pub type BfdInterval = Within<10, 60_000>;
+
+/// How long a peer keeps the node's routes, in seconds: 12 bits in the capability (RFC 4724, section 3).
+pub type RestartTime = Within<1, 4095>;
+
+/// How many times more the node's autonomous system stands in the path.
+pub type Prepend = Within<0, 16>;
+
 /// An autonomous system number (RFC 6793): 1 to 4294967295.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Asn(pub NonZeroU32);
@@ -305,10 +330,10 @@ impl Timers {
 /// Bidirectional forwarding detection (RFC 5880).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bfd {
-    /// Required minimum RX interval in milliseconds: 10 to 60000.
-    pub min_rx: u16,
-    /// Desired minimum TX interval in milliseconds: 10 to 60000.
-    pub min_tx: u16,
+    /// Required minimum RX interval.
+    pub min_rx: BfdInterval,
+    /// Desired minimum TX interval.
+    pub min_tx: BfdInterval,
     /// Detection multiplier.
     pub multiplier: NonZeroU8,
 }
@@ -318,11 +343,8 @@ pub struct Bfd {
 pub enum GracefulRestart {
     /// The peer drops the node's routes with the session.
     Off,
-    /// The peer keeps the node's routes for so many seconds: 1 to 4095 (12 bits in the capability).
-    On {
-        /// Seconds.
-        restart_time: u16,
-    },
+    /// The peer keeps the node's routes for this time.
+    On(RestartTime),
 }
 
 /// Address families of a session: at least one.
@@ -351,7 +373,7 @@ impl Families {
 }
 
 /// What routes are advertised with.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attributes {
     /// RFC 1997.
     pub communities: Vec<Community>,
@@ -364,7 +386,21 @@ pub struct Attributes {
     /// LOCAL_PREF; there on iBGP sessions only.
     pub local_pref: Option<u32>,
     /// How many times more the node's autonomous system stands in the path; there on eBGP sessions only.
-    pub prepend: u8,
+    pub prepend: Prepend,
+}
+
+/// Nothing: routes as they are.
+impl Default for Attributes {
+    fn default() -> Self {
+        Self {
+            communities: Vec::new(),
+            large: Vec::new(),
+            extended: Vec::new(),
+            med: None,
+            local_pref: None,
+            prepend: Within(0),
+        }
+    }
 }
 
 /// A prefix, and how long the prefixes in it may be.

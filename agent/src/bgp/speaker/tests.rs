@@ -6,7 +6,8 @@ use std::sync::{Mutex, PoisonError};
 
 use flock_core::bgp::control::BirdVersion;
 use flock_core::bgp::plan::{
-    Aggregation, Asn, Attributes, BGP_PORT, BgpPlan, Families, GracefulRestart, Peer, Reach, Timers,
+    Aggregation, Asn, Attributes, BGP_PORT, BgpPlan, Families, GracefulRestart, Peer, Reach, RestartTime,
+    Timers,
 };
 use flock_core::bgp::subnet::{NodeAddress, Subnets};
 use flock_core::node::{FamilyDefaults, NodePlan, Pools, Uplinks};
@@ -145,7 +146,7 @@ fn plan(asn: u32) -> BgpPlan {
         reach: Reach::Direct,
         ttl_security: false,
         bfd: None,
-        graceful_restart: GracefulRestart::On { restart_time: 120 },
+        graceful_restart: GracefulRestart::On(RestartTime::new(120).unwrap()),
         families: Families::only(Family::IPv6),
         attributes: Attributes::default(),
         import_limit: None,

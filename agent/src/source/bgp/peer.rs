@@ -9,7 +9,8 @@ use std::str::FromStr;
 use std::time::Duration as StdDuration;
 
 use flock_core::bgp::plan::{
-    Asn, Attributes, Bfd, Families, GracefulRestart, Peer, PeerAddress, Reach, Timers, not_a_router,
+    Asn, Attributes, Bfd, BfdInterval, Families, GracefulRestart, Peer, PeerAddress, Prepend, Reach,
+    RestartTime, Timers, not_a_router,
 };
 use flock_core::prefix::Family;
 use flock_crds::bgp::{BfdSpec, CommunitiesSpec, GracefulRestartSpec, PeerSpec, Scalar};
@@ -33,9 +34,6 @@ const LONGEST_PATH: usize = 4096;
 
 /// More of a kind do not fit what routers take beside a path.
 const MOST_COMMUNITIES: usize = 32;
-
-/// More would only be a typing error: paths in the Internet have about five.
-const MOST_PREPENDS: i64 = 16;
 
 /// Whose autonomous system the router is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -166,9 +164,9 @@ fn bfd(at: &Path, spec: BfdSpec) -> Result<Bfd, FieldError> {
     })
 }
 
-fn millis(at: &Path, given: Duration) -> Result<u16, FieldError> {
+fn millis(at: &Path, given: Duration) -> Result<BfdInterval, FieldError> {
     let whole = given.0.subsec_nanos().is_multiple_of(1_000_000);
-    let value = u16::try_from(given.0.as_millis()).ok().filter(|ms| whole && (10..=60_000).contains(ms));
+    let value = u16::try_from(given.0.as_millis()).ok().filter(|_| whole).and_then(BfdInterval::new);
     value.ok_or_else(|| at.refuse(format_args!("{given} is out of range: 10ms to 60s, whole milliseconds")))
 }
 
@@ -177,12 +175,12 @@ fn graceful_restart(at: &Path, spec: GracefulRestartSpec) -> Result<GracefulRest
     let GracefulRestartSpec { enabled, time } = spec;
     let time = time.unwrap_or(DEFAULT_RESTART_TIME);
     let whole = time.0.subsec_nanos() == 0;
-    let seconds = u16::try_from(time.0.as_secs()).ok().filter(|s| whole && (1..=4095).contains(s));
+    let seconds = u16::try_from(time.0.as_secs()).ok().filter(|_| whole).and_then(RestartTime::new);
     let wrong =
         || at.field("time").refuse(format_args!("{time} is out of range: 1s to 4095s, whole seconds"));
     let restart_time = seconds.ok_or_else(wrong)?;
     let enabled = enabled.is_none_or(|Scalar(on)| on);
-    Ok(if enabled { GracefulRestart::On { restart_time } } else { GracefulRestart::Off })
+    Ok(if enabled { GracefulRestart::On(restart_time) } else { GracefulRestart::Off })
 }
 
 fn families(at: &Path, peer: &PeerAddress, given: Option<Vec<IpFamily>>) -> Result<Families, FieldError> {
@@ -253,13 +251,15 @@ fn local_pref(at: &Path, session: Session, given: Option<Scalar<i64>>) -> Result
 
 /// Within an autonomous system the path is empty, and its own number in it would be taken for a loop (RFC 4271,
 /// section 9.1.2).
-fn prepend(at: &Path, session: Session, given: Option<Scalar<i64>>) -> Result<u8, FieldError> {
-    let times = number(at, given.unwrap_or(Scalar(0)), 0..=MOST_PREPENDS)?;
+fn prepend(at: &Path, session: Session, given: Option<Scalar<i64>>) -> Result<Prepend, FieldError> {
+    let Some(given) = given else { return Ok(Attributes::default().prepend) };
+    // More would only be a typing error: paths in the Internet have about five.
+    let times = number(at, given, 0..=16)?;
     if times > 0 && session == Session::Internal {
         let reason = "a router of the node's own autonomous system would take the longer path for a loop";
         return Err(at.refuse(format_args!(
             "{reason} (the peer's asn is spec.bgp.asn): leave it out, or use localPref or med"
         )));
     }
-    Ok(times)
+    Prepend::new(times).ok_or_else(|| at.refuse("0 to 16"))
 }

@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use flock_core::bgp::community::{Community, ExtendedCommunity, LargeCommunity};
-use flock_core::bgp::plan::{Attributes, Bfd, Families, GracefulRestart, PeerAddress, Reach, Timers};
+use flock_core::bgp::plan::{
+    Attributes, Bfd, BfdInterval, Families, GracefulRestart, PeerAddress, Prepend, Reach, RestartTime, Timers,
+};
 use flock_core::prefix::Family;
 
 use super::*;
@@ -97,8 +99,8 @@ fn full_peer() -> Peer {
         timers: Timers::new(seconds(30), seconds(10), seconds(5)).unwrap(),
         reach: Reach::Multihop(4.try_into().unwrap()),
         ttl_security: true,
-        bfd: Some(Bfd { min_rx: 50, min_tx: 60, multiplier: 5.try_into().unwrap() }),
-        graceful_restart: GracefulRestart::On { restart_time: 240 },
+        bfd: Some(Bfd { min_rx: interval(50), min_tx: interval(60), multiplier: 5.try_into().unwrap() }),
+        graceful_restart: GracefulRestart::On(RestartTime::new(240).unwrap()),
         families: Families::new(&BTreeSet::from([Family::IPv6, Family::IPv4])).unwrap(),
         attributes: Attributes {
             communities: vec![Community(65001, 100), Community(0xffff, 0xff01)],
@@ -106,7 +108,7 @@ fn full_peer() -> Peer {
             extended: vec![ExtendedCommunity::RouteTarget(65001, 100)],
             med: Some(100),
             local_pref: None,
-            prepend: 2,
+            prepend: Prepend::new(2).unwrap(),
         },
         import_limit: NonZeroU32::new(1000),
         export_limit: NonZeroU32::new(100),
@@ -126,7 +128,7 @@ fn plain_peer(address: &str, asn: u32) -> Peer {
         reach: Reach::Direct,
         ttl_security: false,
         bfd: None,
-        graceful_restart: GracefulRestart::On { restart_time: 120 },
+        graceful_restart: GracefulRestart::On(RestartTime::new(120).unwrap()),
         families: Families::only(address.family()),
         attributes: Attributes::default(),
         import_limit: None,
@@ -136,10 +138,14 @@ fn plain_peer(address: &str, asn: u32) -> Peer {
     }
 }
 
+fn interval(millis: u16) -> BfdInterval {
+    BfdInterval::new(millis).unwrap()
+}
+
 #[test]
 fn a_full_document_becomes_the_plan() {
     let reflector = Peer {
-        bfd: Some(Bfd { min_rx: 300, min_tx: 300, multiplier: 3.try_into().unwrap() }),
+        bfd: Some(Bfd { min_rx: interval(300), min_tx: interval(300), multiplier: 3.try_into().unwrap() }),
         graceful_restart: GracefulRestart::Off,
         attributes: Attributes { local_pref: Some(200), ..Attributes::default() },
         ..plain_peer("fe80::1%eth0", 65001)
@@ -177,7 +183,7 @@ fn a_node_without_peers_has_defaults() {
 #[test]
 fn what_is_at_the_edge_is_accepted() {
     let prepended = plan(&external("prepend: 16"));
-    assert_eq!(prepended.peers[0].attributes.prepend, 16);
+    assert_eq!(prepended.peers[0].attributes.prepend.get(), 16);
     for fields in [
         "holdTime: 3s",
         "holdTime: 65535s\n  keepaliveTime: 21845s",

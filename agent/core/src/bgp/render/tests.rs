@@ -12,8 +12,8 @@ use ipnet::IpNet;
 
 use super::super::config::{BirdIdent, Channel, Origin, Session, Sourced};
 use super::super::plan::{
-    Asn, Attributes, BGP_PORT, Bfd, Families, GracefulRestart, Peer, PeerAddress, PrefixRange, Reach,
-    RouterId, Timers,
+    Asn, Attributes, BGP_PORT, Bfd, BfdInterval, Families, GracefulRestart, Peer, PeerAddress, PrefixRange,
+    Prepend, Reach, RestartTime, RouterId, Timers,
 };
 use super::super::resolve;
 use super::*;
@@ -44,7 +44,7 @@ fn peer(address: &str, number: u32) -> Peer {
         reach: Reach::Direct,
         ttl_security: false,
         bfd: None,
-        graceful_restart: GracefulRestart::On { restart_time: 120 },
+        graceful_restart: GracefulRestart::On(RestartTime::new(120).unwrap()),
         attributes: Attributes::default(),
         import_limit: None,
         export_limit: None,
@@ -112,7 +112,10 @@ fn link_local() -> BirdConfig {
 
 fn everything() -> BirdConfig {
     let near = peer("198.51.100.1", 65000);
-    let bfd = |ms| Some(Bfd { min_rx: ms, min_tx: ms, multiplier: 3.try_into().unwrap() });
+    let bfd = |ms| {
+        let interval = BfdInterval::new(ms).unwrap();
+        Some(Bfd { min_rx: interval, min_tx: interval, multiplier: 3.try_into().unwrap() })
+    };
     let seconds = |seconds| Some(Duration::from_secs(seconds));
     let far = Peer {
         port: 1179.try_into().unwrap(),
@@ -126,7 +129,7 @@ fn everything() -> BirdConfig {
             extended: ["rt:65001:100", "soo:4200000000:7", "generic:0x43000000:0x1"].map(parsed).to_vec(),
             med: Some(0),
             local_pref: None,
-            prepend: 2,
+            prepend: Prepend::new(2).unwrap(),
         },
         import_limit: Some(1000.try_into().unwrap()),
         export_limit: Some(10.try_into().unwrap()),

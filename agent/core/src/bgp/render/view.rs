@@ -66,7 +66,7 @@ struct SessionView {
     extended: Vec<String>,
     med: Option<u32>,
     local_pref: Option<u32>,
-    prepend: u8,
+    prepend: u16,
     import_limit: Option<u32>,
     export_limit: Option<u32>,
     channels: Vec<ChannelView>,
@@ -156,8 +156,8 @@ impl SessionView {
             connect_retry: peer.timers.connect_retry(),
             graceful_restart: restart_time(peer.graceful_restart),
             bfd: peer.bfd.map(|bfd| BfdView {
-                min_rx: bfd.min_rx,
-                min_tx: bfd.min_tx,
+                min_rx: bfd.min_rx.get(),
+                min_tx: bfd.min_tx.get(),
                 multiplier: bfd.multiplier.get(),
             }),
             communities: texts(&attributes.communities),
@@ -165,7 +165,7 @@ impl SessionView {
             extended: texts(&attributes.extended),
             med: attributes.med,
             local_pref: attributes.local_pref,
-            prepend: attributes.prepend,
+            prepend: attributes.prepend.get(),
             import_limit: peer.import_limit.map(Into::into),
             export_limit: peer.export_limit.map(Into::into),
             channels: session.channels.iter().map(|it| ChannelView::of(it, session, config)).collect(),
@@ -246,7 +246,7 @@ fn multihop(reach: Reach) -> Option<u8> {
 fn restart_time(graceful_restart: GracefulRestart) -> Option<u16> {
     match graceful_restart {
         GracefulRestart::Off => None,
-        GracefulRestart::On { restart_time } => Some(restart_time),
+        GracefulRestart::On(restart_time) => Some(restart_time.get()),
     }
 }
 

@@ -1,6 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::super::plan::{Asn, Attributes, BGP_PORT, Families, GracefulRestart, Timers};
+use super::super::plan::{Asn, Attributes, BGP_PORT, Families, GracefulRestart, RestartTime, Timers};
 use super::*;
 
 /// What a test's node is surrounded by; the tests change it.
@@ -60,7 +60,7 @@ fn peer(address: &str) -> Peer {
         reach: Reach::Direct,
         ttl_security: false,
         bfd: None,
-        graceful_restart: GracefulRestart::On { restart_time: 120 },
+        graceful_restart: GracefulRestart::On(RestartTime::new(120).unwrap()),
         attributes: Attributes::default(),
         import_limit: None,
         export_limit: None,
