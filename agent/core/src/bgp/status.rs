@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::num::NonZeroU32;
 
 use jiff::Timestamp;
 
@@ -131,7 +132,7 @@ fn status(own: Asn, peer: &Peer, refused: Option<&String>, look: Option<&Look>) 
     let reason = match (refused, look, session) {
         (Some(reason), ..) => Some(reason.clone()),
         (None, Some(look), Some(session)) => {
-            why_down(own, peer, session, look.refusals).or_else(|| limits(&families))
+            why_down(own, peer, session, look.refusals).or_else(|| limits(peer, &families))
         }
         (None, Some(_), None) => Some("BIRD does not have this session yet".to_owned()),
         (None, None, _) => Some("BIRD does not answer".to_owned()),
@@ -153,14 +154,19 @@ fn without_session(look: Option<&Look>) -> SessionState {
     if look.is_some() { SessionState::Down } else { SessionState::Unknown }
 }
 
-/// A session that is up and yet not as it should be.
-fn limits(families: &BTreeMap<Family, ObservedChannel>) -> Option<String> {
+/// A session that is up and yet not as it should be. BIRD forgets that a limit was hit when it is configured anew, and
+/// what is at its limit may well have been cut off there.
+fn limits(peer: &Peer, families: &BTreeMap<Family, ObservedChannel>) -> Option<String> {
+    let reached =
+        |count: u64, limit: Option<NonZeroU32>| limit.is_some_and(|limit| count >= limit.get().into());
     families.iter().find_map(|(family, channel)| {
         let limit = match channel {
-            _ if channel.import_limit_hit => {
+            _ if channel.import_limit_hit || reached(channel.imported, peer.import_limit) => {
                 "importLimit is reached: further routes of the router are ignored"
             }
-            _ if channel.export_limit_hit => "exportLimit is reached: further routes are not advertised",
+            _ if channel.export_limit_hit || reached(channel.exported, peer.export_limit) => {
+                "exportLimit is reached: further routes are not advertised"
+            }
             _ if !channel.up => "the router does not exchange routes of this family",
             _ => return None,
         };
