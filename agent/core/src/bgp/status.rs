@@ -182,3 +182,77 @@ fn bfd(peer: &Peer, look: &Look) -> ObservedBfd {
     let none = || ObservedBfd { state: "Down".to_owned(), since: None };
     of_peer.map_or_else(none, |(_, bfd)| bfd.clone())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::plan::{Aggregation, Attributes, BGP_PORT, Families, GracefulRestart, Reach, Timers};
+    use super::*;
+
+    fn plan() -> BgpPlan {
+        let peer = Peer {
+            address: "192.0.2.1".parse().unwrap(),
+            port: BGP_PORT,
+            asn: Asn(65000.try_into().unwrap()),
+            source: None,
+            password_file: None,
+            timers: Timers::new(None, None, None).unwrap(),
+            reach: Reach::Direct,
+            ttl_security: false,
+            bfd: None,
+            graceful_restart: GracefulRestart::Off,
+            families: Families::only(Family::IPv4),
+            attributes: Attributes::default(),
+            import_limit: None,
+            export_limit: NonZeroU32::new(2),
+            passive: false,
+        };
+        BgpPlan {
+            asn: Asn(65001.try_into().unwrap()),
+            router_id: None,
+            listen_port: BGP_PORT,
+            peers: vec![peer],
+            import: Vec::new(),
+            aggregation: Aggregation::NodePrefix,
+        }
+    }
+
+    fn look(state: SessionState, channel: ObservedChannel) -> Look {
+        let channels = BTreeMap::from([(Family::IPv4, channel)]);
+        let session = ObservedSession { state, since: None, last_error: None, channels };
+        Look { sessions: BTreeMap::from([("peer_192_0_2_1".to_owned(), session)]), ..Look::default() }
+    }
+
+    fn told(refused: Option<&str>, look: Option<&Look>) -> (SessionState, String) {
+        let refused = refused.map(|reason| (0, reason.to_owned())).into_iter().collect();
+        let peer = peers(&plan(), &refused, look).remove(0);
+        (peer.state, peer.reason.unwrap_or_default())
+    }
+
+    #[test]
+    fn a_peer_that_is_not_up_says_why() {
+        let none = Look::default();
+        let down = look(SessionState::Active, ObservedChannel::default());
+        let cases = [
+            (None, None, SessionState::Unknown, "BIRD does not answer"),
+            (Some("no password"), Some(&none), SessionState::Down, "no password"),
+            (None, Some(&none), SessionState::Down, "BIRD does not have this session yet"),
+            (None, Some(&down), SessionState::Active, "no answer from 192.0.2.1"),
+        ];
+        for (refused, look, state, words) in cases {
+            let (told_state, reason) = told(refused, look);
+            assert_eq!(told_state, state);
+            assert!(reason.contains(words), "{words}: {reason}");
+        }
+    }
+
+    #[test]
+    fn a_peer_that_is_up_may_have_something_to_say_too() {
+        let up = |channel| told(None, Some(&look(SessionState::Established, channel))).1;
+        let channel = |exported| ObservedChannel { up: true, exported, ..ObservedChannel::default() };
+        assert_eq!(up(channel(1)), "");
+        assert!(up(channel(2)).contains("IPv4: exportLimit is reached"));
+        let hit = ObservedChannel { import_limit_hit: true, ..channel(0) };
+        assert!(up(hit).contains("IPv4: importLimit is reached"));
+        assert!(up(ObservedChannel::default()).contains("does not exchange routes of this family"));
+    }
+}
