@@ -31,17 +31,29 @@ impl AgentProcess {
     /// # Errors
     /// When there is no such program.
     pub fn start(node: &Node) -> Result<Self> {
-        Self::start_command(node, Command::new(Binaries::find()?.agent))
+        Self::start_with(node, &[])
+    }
+
+    /// Starts the agent of a node with further arguments, without waiting for it.
+    ///
+    /// # Errors
+    /// When there is no such program.
+    pub fn start_with(node: &Node, arguments: &[&str]) -> Result<Self> {
+        Self::spawn(node, Command::new(Binaries::find()?.agent), arguments)
     }
 
     /// Starts `agent`, a program that takes the agent's arguments, as the agent of a node, without waiting for it.
     ///
     /// # Errors
     /// When there is no such program.
-    pub fn start_command(node: &Node, mut agent: Command) -> Result<Self> {
+    pub fn start_command(node: &Node, agent: Command) -> Result<Self> {
+        Self::spawn(node, agent, &[])
+    }
+
+    fn spawn(node: &Node, mut agent: Command, arguments: &[&str]) -> Result<Self> {
         let log = File::options().create(true).append(true).open(node.agent_log())?;
         agent.args(["run", "--node", node.name(), "--manifests"]).arg(node.manifests());
-        agent.arg("--run-dir").arg(node.run_dir());
+        agent.arg("--run-dir").arg(node.run_dir()).args(arguments);
         // A group of its own: what a terminal's Ctrl-C ends is the suite, which then ends its agents.
         agent.process_group(0).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         let child = node.netns.enter(|| agent.spawn())?.with_context(|| format!("start {agent:?}"))?;

@@ -15,7 +15,15 @@ pub const LIMIT: Duration = Duration::from_secs(60);
 /// # Errors
 /// When it cannot be started, fails, or hangs.
 pub fn run(argv: &[&str]) -> Result<String> {
-    finished(&mut command(argv)?, &[]).and_then(|output| stdout_of(argv, output))
+    run_within(LIMIT, argv)
+}
+
+/// The same, with less patience.
+///
+/// # Errors
+/// When it cannot be started, fails, or hangs.
+pub fn run_within(limit: Duration, argv: &[&str]) -> Result<String> {
+    finished_within(limit, &mut command(argv)?, &[]).and_then(|output| stdout_of(argv, output))
 }
 
 /// A command that reads nothing and whose output is captured.
@@ -34,6 +42,14 @@ pub fn command(argv: &[&str]) -> Result<Command> {
 /// # Errors
 /// When it cannot be started or hangs; how it ended is the caller's affair.
 pub fn finished(command: &mut Command, stdin: &[u8]) -> Result<Output> {
+    finished_within(LIMIT, command, stdin)
+}
+
+/// The same, with less patience.
+///
+/// # Errors
+/// When it cannot be started or hangs; how it ended is the caller's affair.
+pub fn finished_within(limit: Duration, command: &mut Command, stdin: &[u8]) -> Result<Output> {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child =
         command.spawn().with_context(|| format!("start {}", command.get_program().to_string_lossy()))?;
@@ -42,7 +58,7 @@ pub fn finished(command: &mut Command, stdin: &[u8]) -> Result<Output> {
         let writer = scope.spawn(move || feed(input, stdin));
         let (out, err) = (child.stdout.take(), child.stderr.take());
         let (out, err) = (scope.spawn(move || drain(out)), scope.spawn(move || drain(err)));
-        let status = wait(&mut child, LIMIT);
+        let status = wait(&mut child, limit);
         writer.join().ok();
         let (stdout, stderr) = (out.join().unwrap_or_default(), err.join().unwrap_or_default());
         let status =

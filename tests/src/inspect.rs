@@ -1,5 +1,7 @@
 //! What a namespace holds, as `ip -json` tells it.
 
+use std::net::IpAddr;
+
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
@@ -77,6 +79,34 @@ impl Netns {
             destinations.extend(texts(&made, "dst"));
         }
         Ok(destinations)
+    }
+
+    /// The route that the kernel takes to an address, as it is in the table.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn route_to(&self, address: impl Into<IpAddr>) -> Result<Value> {
+        let address = address.into().to_string();
+        let rows = self.ip_json(&["route", "get", "fibmatch", &address])?;
+        rows.into_iter().next().with_context(|| format!("no route to {address} in {}", self.name()))
+    }
+
+    /// Destinations of the routes that BIRD has made, both families.
+    ///
+    /// # Errors
+    /// When `ip` fails.
+    pub fn learned(&self) -> Result<Vec<String>> {
+        Ok(texts(&self.bird_routes()?, "dst"))
+    }
+
+    /// The routes that BIRD has made, both families.
+    ///
+    /// # Errors
+    /// When `ip` fails.
+    pub fn bird_routes(&self) -> Result<Vec<Value>> {
+        let mut routes = self.ip_json(&["-6", "route", "show", "proto", "bird"])?;
+        routes.extend(self.ip_json(&["-4", "route", "show", "proto", "bird"])?);
+        Ok(routes)
     }
 
     /// Destinations of the blackhole routes, both families.

@@ -8,11 +8,18 @@
 //! * [`world`]: one trial's names and files; [`leaks`]: proof that nothing of them stays behind.
 //! * [`manifest`], [`router`], [`node`], [`sandbox`]: the machines of a trial and what is written for them.
 //! * [`agent`], [`plugin`]: `flock-agent` and `flock` as systemd and kubelet start them.
+//! * [`daemon`], [`frr`], [`bird`]: routers that speak BGP. [`speaker`], [`fabric`]: nodes that speak it with them.
+//! * [`flow`]: traffic of which every packet is accounted for.
 //! * [`requirements`], [`suite`]: what a suite needs, and how its trials are run.
 
 pub mod agent;
+pub mod bird;
 pub mod command;
+pub mod daemon;
 pub mod eventually;
+pub mod fabric;
+pub mod flow;
+pub mod frr;
 pub mod inspect;
 pub mod leaks;
 pub mod manifest;
@@ -23,15 +30,21 @@ pub mod plugin;
 pub mod requirements;
 pub mod router;
 pub mod sandbox;
+pub mod speaker;
 pub mod suite;
 pub mod world;
 
 pub use agent::AgentProcess;
+pub use bird::{BirdFiles, BirdProcess};
 pub use eventually::{PATIENCE, eventually};
-pub use manifest::{NodeConfig, Pod};
+pub use fabric::{Fabric, Plan, Running, SESSION_PATIENCE};
+pub use flow::Flow;
+pub use frr::{Frr, FrrConfig, Neighbor};
+pub use manifest::{Bgp, NodeConfig, Peer, Pod};
 pub use netns::Netns;
 pub use node::Node;
 pub use plugin::{CniError, Invocation, Outcome};
 pub use router::Router;
 pub use sandbox::{Attached, Sandbox};
+pub use speaker::Speaker;
 pub use world::{Site, World};

@@ -1,7 +1,11 @@
 //! Manifests as users write them.
 
+mod bgp;
+
 use std::collections::BTreeMap;
 use std::fmt::Write;
+
+pub use bgp::{Bgp, Peer};
 
 /// A NodeConfig.
 #[derive(Debug, Clone, PartialEq, Eq)]

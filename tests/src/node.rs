@@ -12,6 +12,7 @@ use crate::eventually::{PATIENCE, eventually};
 use crate::manifest::{NodeConfig, Pod};
 use crate::netns::Netns;
 use crate::plugin::{Invocation, Outcome, is_try_again};
+use crate::router::Port;
 use crate::sandbox::{Attached, Sandbox};
 use crate::world::World;
 
@@ -71,13 +72,14 @@ impl<'w> Node<'w> {
         self.dir.join("agent.log")
     }
 
+    /// The link to its router.
+    pub fn port(&self) -> Port {
+        Port { ifname: format!("port{}", self.number), number: self.number }
+    }
+
     /// The node's own address of the family of `cidr`.
     pub fn next_hop(&self, cidr: &str) -> String {
-        if cidr.contains(':') {
-            format!("2001:db8:ffff:{}::2", self.number)
-        } else {
-            format!("198.51.100.{}", 4 * self.number + 2)
-        }
+        self.port().node(cidr)
     }
 
     /// Writes a manifest in one step, as an editor or a ConfigMap volume does.

@@ -1,5 +1,6 @@
 //! What a suite needs. Something missing fails it with the line to have it; nothing is skipped in silence.
 
+use std::collections::BTreeSet;
 use std::env;
 use std::path::{Path, PathBuf};
 
@@ -20,6 +21,18 @@ const TOOLS: &[(&str, &str)] = &[
     ("setpriv", "util-linux"),
 ];
 
+/// What trials with routers use beside them: programs in PATH, and daemons where Debian has them.
+const ROUTING: &[(&str, &str)] = &[
+    ("bird", "bird2"),
+    ("birdc", "bird2"),
+    ("nft", "nftables"),
+    ("ss", "iproute2"),
+    ("vtysh", "frr"),
+    ("/usr/lib/frr/zebra", "frr"),
+    ("/usr/lib/frr/bgpd", "frr"),
+    ("/usr/lib/frr/bfdd", "frr"),
+];
+
 /// Whether the user has asked to skip what needs root.
 pub fn skip_requested() -> bool {
     env::var_os(SKIP).is_some_and(|value| value == "1")
@@ -34,18 +47,32 @@ pub fn check() -> Result<()> {
         rustix::process::geteuid().is_root(),
         "namespace tests need root: run `sudo -E env \"PATH=$PATH\" make test`, or skip them with `{SKIP}=1 make test`"
     );
-    let missing: Vec<&(&str, &str)> = TOOLS.iter().filter(|(program, _)| which(program).is_none()).collect();
+    ensure_installed(TOOLS)
+}
+
+/// Checks for root, for all tools, and for BIRD and FRR.
+///
+/// # Errors
+/// Names everything that is missing and the line to type.
+pub fn check_routing() -> Result<()> {
+    check()?;
+    ensure_installed(ROUTING)
+}
+
+fn ensure_installed(tools: &[(&str, &str)]) -> Result<()> {
+    let missing: Vec<&(&str, &str)> = tools.iter().filter(|(program, _)| which(program).is_none()).collect();
     let programs: Vec<&str> = missing.iter().map(|(program, _)| *program).collect();
-    let packages: Vec<&str> = missing.iter().map(|(_, package)| *package).collect();
+    let packages: BTreeSet<&str> = missing.iter().map(|(_, package)| *package).collect();
     ensure!(
         missing.is_empty(),
         "no {} on this machine: run `apt-get install --yes {}`, or `make deps`",
         programs.join(", "),
-        packages.join(" ")
+        packages.into_iter().collect::<Vec<_>>().join(" ")
     );
     Ok(())
 }
 
+/// A path is looked for where it says.
 fn which(program: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH")?;
     env::split_paths(&path).map(|dir| dir.join(program)).find(|file| file.is_file())
@@ -88,4 +115,17 @@ fn existing(dir: &Path, name: &str, hint: &str) -> Result<PathBuf> {
     let file = dir.join(name);
     ensure!(file.is_file(), "{} does not exist: {hint}", file.display());
     Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_program_is_named_once_with_the_line_to_have_it() {
+        let missing = [("no-such-birdc", "bird2"), ("/no/such/bird", "bird2"), ("sh", "dash")];
+        let message = ensure_installed(&missing).unwrap_err().to_string();
+        assert!(message.contains("no no-such-birdc, /no/such/bird on this machine"), "{message}");
+        assert!(message.contains("`apt-get install --yes bird2`"), "{message}");
+    }
 }

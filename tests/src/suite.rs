@@ -42,6 +42,15 @@ fn reason(panic: &Box<dyn Any + Send>) -> anyhow::Error {
 
 /// Runs the suite that the command line asks for.
 pub fn run(trials: Vec<Trial>) -> ExitCode {
+    run_with(requirements::check, trials)
+}
+
+/// Runs the suite that the command line asks for, after BIRD and FRR were found.
+pub fn run_routing(trials: Vec<Trial>) -> ExitCode {
+    run_with(requirements::check_routing, trials)
+}
+
+fn run_with(check: fn() -> Result<()>, trials: Vec<Trial>) -> ExitCode {
     let mut arguments = Arguments::from_args();
     arguments.test_threads.get_or_insert(THREADS);
     if arguments.list {
@@ -51,7 +60,7 @@ pub fn run(trials: Vec<Trial>) -> ExitCode {
         let skipped = trials.into_iter().map(|trial| trial.with_ignored_flag(true)).collect();
         return libtest_mimic::run(&arguments, skipped).exit_code();
     }
-    if let Err(missing) = requirements::check() {
+    if let Err(missing) = check() {
         let missing = missing.to_string();
         arguments.filter = None;
         let trial = Trial::test("requirements", move || Err(Failed::from(missing)));

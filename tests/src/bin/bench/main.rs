@@ -1,6 +1,8 @@
-//! `make bench`: what CNI calls cost, flock beside `ptp` + `host-local`, on this machine in one run. Prints; judges
+//! `make bench`: what CNI calls cost, flock beside `ptp` + `host-local`, and what BGP costs, flock beside BIRD by hand,
+//! on this machine in one run. Prints; judges
 //! nothing but by the word beside a budget.
 
+mod bgp;
 mod reference;
 mod sample;
 
@@ -24,11 +26,18 @@ const PODS: usize = 250;
 
 fn main() -> Result<()> {
     requirements::check()?;
-    let world = World::new()?;
-    let rows = measure(&world);
-    let rows = rows.with_context(|| world.diagnosis())?;
+    let mut rows = in_world(measure)?;
+    rows.extend(in_world(bgp::measure)?);
     print(&rows);
-    world.close()
+    Ok(())
+}
+
+/// Measures in a world of its own, which is gone afterwards.
+fn in_world(measure: fn(&World) -> Result<Vec<Row>>) -> Result<Vec<Row>> {
+    let world = World::new()?;
+    let rows = measure(&world).with_context(|| world.diagnosis())?;
+    world.close()?;
+    Ok(rows)
 }
 
 fn measure(world: &World) -> Result<Vec<Row>> {
