@@ -73,7 +73,7 @@ impl Command {
     }
 }
 
-/// For people; [`Command::line`] adds what only BIRD needs to know.
+/// For people; what is sent also has paths and times.
 impl fmt::Display for Command {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

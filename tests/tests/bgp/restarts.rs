@@ -16,6 +16,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     trials![
         a_killed_bird_loses_no_packet,
         a_rollout_of_bird_loses_no_packet,
+        bfd_does_not_take_a_bird_that_restarts_for_a_dead_path,
         a_drain_withdraws_before_the_sessions_go,
         a_shutdown_leaves_no_route_behind,
         a_killed_agent_loses_neither_packet_nor_session,
@@ -71,14 +72,34 @@ fn a_killed_bird_loses_no_packet(world: &World) -> Result<()> {
 }
 
 fn a_rollout_of_bird_loses_no_packet(world: &World) -> Result<()> {
-    lossless(&mut site(world)?, |site| {
+    lossless(&mut site(world)?, roll_out)
+}
+
+fn roll_out(site: &mut Running) -> Result<()> {
+    let before = ups(site)?;
+    let node = site.node()?;
+    node.bird_stop("rollout")?;
+    // As kubelet does after a preStop hook.
+    node.take_bird()?.terminate()?;
+    thread::sleep(speaker::RESTART);
+    node.start_bird()?;
+    eventually_up_again(site, &before)
+}
+
+/// The router sees the TCP connection end before BFD's packets are missed, and waits for BIRD.
+fn bfd_does_not_take_a_bird_that_restarts_for_a_dead_path(world: &World) -> Result<()> {
+    let plan = Plan::new(world, 2)?
+        .each(|bgp| bgp.each(|peer| peer.with("bfd: {minRx: 50ms, minTx: 50ms, multiplier: 3}")));
+    let mut site = plan.each_neighbor(|neighbor| neighbor.with("bfd 3 50 50")).up()?;
+    site.eventually_learned()?;
+    eventually_status(&site.nodes[0], SESSION_PATIENCE, |status| {
+        let mut peers = status["peers"].as_array().into_iter().flatten();
+        peers.all(|peer| peer["bfd"]["state"] == "Up")
+    })?;
+    lossless(&mut site, roll_out)?;
+    lossless(&mut site, |site| {
         let before = ups(site)?;
-        let node = site.node()?;
-        node.bird_stop("rollout")?;
-        // As kubelet does after a preStop hook.
-        node.take_bird()?.terminate()?;
-        thread::sleep(speaker::RESTART);
-        node.start_bird()?;
+        site.node()?.crash_bird()?;
         eventually_up_again(site, &before)
     })
 }
