@@ -34,8 +34,8 @@ const COALESCE: Duration = Duration::from_millis(500);
 /// Password files are read this often: nobody tells when they change.
 const REREAD_PASSWORDS: Duration = Duration::from_secs(5);
 
-/// A configuration that was taken back is tried again after this time if what was put in its place brings no session
-/// up either: then the network around has changed, and there is nothing to lose.
+/// A configuration that was refused is tried again after this time: the disk may not be full any more. One that was
+/// taken back too, if what was put in its place brings no session up either: then there is nothing to lose.
 const TRY_AGAIN: Duration = Duration::from_secs(60);
 
 /// What others are told.
@@ -72,7 +72,7 @@ pub struct Speaker {
     /// An input has changed since `wanted` was made.
     stale: bool,
     trial: Option<OnTrial>,
-    refused: Option<(String, String)>,
+    refused: Option<Refused>,
     rolled_back: Option<RolledBack>,
     applied_at: Option<Instant>,
     look: Option<Look>,
@@ -81,6 +81,14 @@ pub struct Speaker {
     /// The kernel's counters when all was well, or when the configuration last changed.
     md5_before: Md5Refusals,
     counters: Counters,
+}
+
+/// A configuration that BIRD has not taken, or that could not be written.
+#[derive(Debug)]
+struct Refused {
+    revision: String,
+    reason: String,
+    since: Instant,
 }
 
 /// A configuration that took sessions down.
@@ -213,7 +221,10 @@ impl Speaker {
     fn pending(&self) -> Option<&Wanted> {
         let wanted = self.wanted.as_ref().ok().filter(|_| !self.stopped.present())?;
         let revision = wanted.conf.revision.as_str();
-        let is_refused = self.refused.as_ref().is_some_and(|(refused, _)| refused == revision);
+        let is_refused = self
+            .refused
+            .as_ref()
+            .is_some_and(|refused| refused.revision == revision && refused.since.elapsed() < TRY_AGAIN);
         let is_rolled_back = self.rolled_back.as_ref().is_some_and(|back| {
             back.revision == revision && (self.is_any_up() || back.since.elapsed() < TRY_AGAIN)
         });
@@ -299,8 +310,8 @@ impl Speaker {
             (Some(back), _) if back.revision == revision => {
                 ConfigStatus::RolledBack { revision, reason: back.reason.clone(), at: back.at }
             }
-            (_, Some((refused, reason))) if *refused == revision => {
-                ConfigStatus::Refused { reason: reason.clone() }
+            (_, Some(refused)) if refused.revision == revision => {
+                ConfigStatus::Refused { reason: refused.reason.clone() }
             }
             _ => ConfigStatus::Pending,
         }

@@ -4,6 +4,7 @@ use std::net::{Ipv6Addr, SocketAddrV6};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail, ensure};
+use flock_core::bgp::subnet::{NodeAddress, Subnets};
 use flock_core::host::{DefaultRoute, HostChange, HostState, HostSysctl, plan};
 use flock_core::node::{FamilyDefaults, NodePlan, Pools, Uplinks};
 use flock_core::prefix::Family;
@@ -11,7 +12,7 @@ use flock_kernel::{Kernel, KernelError};
 use rustix::net::{AddressFamily, SendFlags, SocketType, ipproto, sendto, socket, sockopt};
 
 use crate::Body;
-use crate::ground::{Ground, Pod, ip};
+use crate::ground::{Ground, Pod, dual_stack, ip};
 
 pub(crate) fn trials() -> Vec<(&'static str, Body)> {
     vec![
@@ -19,6 +20,7 @@ pub(crate) fn trials() -> Vec<(&'static str, Body)> {
         ("blackhole_replaces_nobodys_route", blackhole_replaces_nobodys_route),
         ("default_routes_and_mtu_of_uplinks_are_seen", default_routes_and_mtu),
         ("multipath_default_route_is_one_for_each_uplink", multipath_default_route),
+        ("own_addresses_and_subnets_are_seen", own_addresses_and_subnets),
         ("missing_sysctl_is_told", missing_sysctl_is_told),
         ("ra_default_route_survives_forwarding", ra_default_route_survives),
     ]
@@ -30,6 +32,42 @@ fn state(ground: &Ground) -> Result<HostState> {
 
 fn change(ground: &Ground, changes: &[HostChange]) -> Result<(), KernelError> {
     ground.wait(ground.kernel.change_host(changes))
+}
+
+/// What BGP follows from: neither what a session cannot begin at, nor pods' links, nor what other routing programs say.
+fn own_addresses_and_subnets(ground: &Ground) -> Result<()> {
+    ip("link add up0 type veth peer name up1")?;
+    for command in [
+        "link set up0 up",
+        "link set up1 up",
+        "link set lo up",
+        "addr add 198.51.100.2/24 dev up0",
+        "addr add 198.51.100.3/24 dev up0",
+        "addr add 2001:db8:f::2/64 dev up0 nodad",
+        "addr add 2001:db8:f::dead/64 dev up0 nodad preferred_lft 0",
+        "addr add 192.0.2.1/32 dev lo",
+        "route add 203.0.113.0/24 dev up0",
+        "route add 203.0.114.0/24 dev up0 proto bird",
+        "route add 203.0.115.0/24 via 198.51.100.1 dev up0",
+    ] {
+        ip(command)?;
+    }
+    let pod = Pod::new()?;
+    ground.attach(&dual_stack(&pod)?)?;
+    let Subnets { addresses, on_link } = state(ground)?.subnets;
+    let address = |own: &NodeAddress| format!("{} {} {}", own.ifname, own.net, own.secondary);
+    let addresses: Vec<String> = addresses.iter().map(address).collect();
+    let expected = [
+        "lo 192.0.2.1/32 false",
+        "up0 198.51.100.2/24 false",
+        "up0 198.51.100.3/24 true",
+        "up0 2001:db8:f::2/64 false",
+    ];
+    ensure!(addresses == expected, "{addresses:?}");
+    let on_link: Vec<String> = on_link.iter().map(ToString::to_string).collect();
+    let expected = ["192.0.2.1/32", "198.51.100.0/24", "203.0.113.0/24", "2001:db8:f::/64"];
+    ensure!(on_link == expected, "{on_link:?}");
+    Ok(())
 }
 
 fn blackholes_come_and_go(ground: &Ground) -> Result<()> {

@@ -74,6 +74,9 @@ fn sees_the_uplink(ground: &Ground) -> Result<()> {
     let mut changes = ground.wait(async { ground.kernel.watch() })?;
     for disturbance in [
         "link set up0 mtu 1400",
+        "addr add 192.0.2.1/24 dev up0",
+        "addr add 2001:db8::1/64 dev up0 nodad",
+        "addr del 192.0.2.1/24 dev up0",
         "route add default dev up0",
         "route del default dev up0",
         "-6 route add default dev up0",
@@ -88,10 +91,10 @@ fn sees_the_uplink(ground: &Ground) -> Result<()> {
 fn is_quiet_about_others(ground: &Ground) -> Result<()> {
     ip("link add up0 type veth peer name up1")?;
     ip("link set up0 up")?;
+    ip("addr add 192.0.2.1/24 dev up0")?;
     let mut changes = ground.wait(async { ground.kernel.watch() })?;
     ground.wait(async {
         calm(&mut changes).await;
-        ip("addr add 192.0.2.1/24 dev up0")?;
         ip("route add 198.51.100.0/24 dev up0")?;
         ip("route del 198.51.100.0/24 dev up0")?;
         ip("neigh add 192.0.2.9 dev up0 nud stale lladdr 02:00:00:00:00:09")?;

@@ -106,27 +106,12 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::super::observed::SessionState;
-    use super::super::plan::{Attributes, BGP_PORT, Families, GracefulRestart, Timers};
     use super::*;
-    use crate::prefix::Family;
 
     fn peer(password: bool) -> Peer {
         Peer {
-            address: "192.0.2.1".parse().unwrap(),
-            port: BGP_PORT,
-            asn: Asn(65000.try_into().unwrap()),
-            source: None,
             password_file: password.then(|| "/etc/tor".into()),
-            timers: Timers::new(None, None, None).unwrap(),
-            reach: Reach::Direct,
-            ttl_security: false,
-            bfd: None,
-            graceful_restart: GracefulRestart::Off,
-            families: Families::only(Family::IPv4),
-            attributes: Attributes::default(),
-            import_limit: None,
-            export_limit: None,
-            passive: false,
+            ..Peer::new("192.0.2.1".parse().unwrap(), Asn(65000.try_into().unwrap()))
         }
     }
 

@@ -31,6 +31,20 @@ pub struct BgpPlan {
     pub aggregation: Aggregation,
 }
 
+impl BgpPlan {
+    /// A node without peers.
+    pub fn new(asn: Asn) -> Self {
+        Self {
+            asn,
+            router_id: None,
+            listen_port: BGP_PORT,
+            peers: Vec::new(),
+            import: Vec::new(),
+            aggregation: Aggregation::default(),
+        }
+    }
+}
+
 /// The port of BGP (RFC 4271, section 8.2.1).
 pub const BGP_PORT: NonZeroU16 = NonZeroU16::new(179).unwrap();
 
@@ -135,6 +149,29 @@ pub struct Peer {
     pub export_limit: Option<NonZeroU32>,
     /// The node never opens the connection, the router does.
     pub passive: bool,
+}
+
+impl Peer {
+    /// A peer of which nothing else is said: on a subnet of the node, routes of its address's family.
+    pub fn new(address: PeerAddress, asn: Asn) -> Self {
+        Self {
+            families: Families::only(address.family()),
+            address,
+            port: BGP_PORT,
+            asn,
+            source: None,
+            password_file: None,
+            timers: Timers::DEFAULT,
+            reach: Reach::Direct,
+            ttl_security: false,
+            bfd: None,
+            graceful_restart: GracefulRestart::On(Within(120)),
+            attributes: Attributes::default(),
+            import_limit: None,
+            export_limit: None,
+            passive: false,
+        }
+    }
 }
 
 /// A peer's address.
@@ -281,11 +318,10 @@ pub enum TimersError {
 }
 
 impl Timers {
-    /// Unless said: a third of what RFC 4271 suggests, and still long enough for a router that is busy. Who needs to
-    /// be faster wants BFD.
-    pub const DEFAULT_HOLD: Duration = Duration::from_secs(30);
-    /// Unless said. BIRD's own 120 s would keep a node off the network long after its router is back.
-    pub const DEFAULT_CONNECT_RETRY: Duration = Duration::from_secs(5);
+    /// Unless said. Hold: a third of what RFC 4271 suggests, and still long enough for a router that is busy; who
+    /// needs to be faster wants BFD. Connect retry: BIRD's own 120 s would keep a node off the network long after its
+    /// router is back.
+    pub const DEFAULT: Timers = Timers { hold: 30, keepalive: 10, connect_retry: 5 };
 
     /// Hold: 3 to 65535 s. Keepalive: 1 to 21845 s and not beyond hold; a third of hold unless said. Connect retry:
     /// 1 to 3600 s.
@@ -299,7 +335,7 @@ impl Timers {
             let value = u16::try_from(duration.as_secs()).ok().filter(|s| whole && (min..=max).contains(s));
             value.ok_or((name, TimersError::Range(duration, min, max)))
         };
-        let hold = seconds("holdTime", hold.unwrap_or(Self::DEFAULT_HOLD), 3, u16::MAX)?;
+        let hold = hold.map_or(Ok(Self::DEFAULT.hold), |hold| seconds("holdTime", hold, 3, u16::MAX))?;
         let keepalive = match keepalive {
             Some(duration) => seconds("keepaliveTime", duration, 1, u16::MAX / 3)?,
             None => hold / 3,
@@ -307,8 +343,11 @@ impl Timers {
         if keepalive > hold {
             return Err(("keepaliveTime", TimersError::KeepaliveBeyondHold { keepalive, hold }));
         }
-        let retry = connect_retry.unwrap_or(Self::DEFAULT_CONNECT_RETRY);
-        Ok(Self { hold, keepalive, connect_retry: seconds("connectRetryTime", retry, 1, 3600)? })
+        let connect_retry = match connect_retry {
+            Some(duration) => seconds("connectRetryTime", duration, 1, 3600)?,
+            None => Self::DEFAULT.connect_retry,
+        };
+        Ok(Self { hold, keepalive, connect_retry })
     }
 
     /// Seconds without a message after which the session is given up.

@@ -185,35 +185,14 @@ fn bfd(peer: &Peer, look: &Look) -> ObservedBfd {
 
 #[cfg(test)]
 mod tests {
-    use super::super::plan::{Aggregation, Attributes, BGP_PORT, Families, GracefulRestart, Reach, Timers};
     use super::*;
 
     fn plan() -> BgpPlan {
         let peer = Peer {
-            address: "192.0.2.1".parse().unwrap(),
-            port: BGP_PORT,
-            asn: Asn(65000.try_into().unwrap()),
-            source: None,
-            password_file: None,
-            timers: Timers::new(None, None, None).unwrap(),
-            reach: Reach::Direct,
-            ttl_security: false,
-            bfd: None,
-            graceful_restart: GracefulRestart::Off,
-            families: Families::only(Family::IPv4),
-            attributes: Attributes::default(),
-            import_limit: None,
             export_limit: NonZeroU32::new(2),
-            passive: false,
+            ..Peer::new("192.0.2.1".parse().unwrap(), Asn(65000.try_into().unwrap()))
         };
-        BgpPlan {
-            asn: Asn(65001.try_into().unwrap()),
-            router_id: None,
-            listen_port: BGP_PORT,
-            peers: vec![peer],
-            import: Vec::new(),
-            aggregation: Aggregation::NodePrefix,
-        }
+        BgpPlan { peers: vec![peer], ..BgpPlan::new(Asn(65001.try_into().unwrap())) }
     }
 
     fn look(state: SessionState, channel: ObservedChannel) -> Look {

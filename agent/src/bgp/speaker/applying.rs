@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::super::inputs::Wanted;
-use super::{RolledBack, Speaker, md5_refusals};
+use super::{Refused, RolledBack, Speaker, md5_refusals};
 use crate::bird::client::{BirdError, Command};
 
 /// How long sessions that were up may take to come up again. BIRD and FRR need one to five seconds.
@@ -73,7 +73,8 @@ impl Speaker {
     fn refuse(&mut self, wanted: &Wanted, reason: String) {
         tracing::error!(reason, "the configuration is refused; the one before stays");
         self.counters.refused += 1;
-        self.refused = Some((wanted.conf.revision.clone(), reason));
+        let revision = wanted.conf.revision.clone();
+        self.refused = Some(Refused { revision, reason, since: Instant::now() });
     }
 
     /// Decides about what is on trial, as the last look shows it.

@@ -5,10 +5,7 @@ use std::net::Ipv6Addr;
 use std::sync::{Mutex, PoisonError};
 
 use flock_core::bgp::control::BirdVersion;
-use flock_core::bgp::plan::{
-    Aggregation, Asn, Attributes, BGP_PORT, BgpPlan, Families, GracefulRestart, Peer, Reach, RestartTime,
-    Timers,
-};
+use flock_core::bgp::plan::{Aggregation, Asn, BgpPlan, Peer};
 use flock_core::bgp::subnet::{NodeAddress, Subnets};
 use flock_core::node::{FamilyDefaults, NodePlan, Pools, Uplinks};
 use flock_core::prefix::{Family, PodAddresses};
@@ -136,30 +133,11 @@ impl FakeBird {
 }
 
 fn plan(asn: u32) -> BgpPlan {
-    let peer = Peer {
-        address: "2001:db8::1".parse().unwrap(),
-        port: BGP_PORT,
-        asn: Asn(asn.try_into().unwrap()),
-        source: None,
-        password_file: None,
-        timers: Timers::new(None, None, None).unwrap(),
-        reach: Reach::Direct,
-        ttl_security: false,
-        bfd: None,
-        graceful_restart: GracefulRestart::On(RestartTime::new(120).unwrap()),
-        families: Families::only(Family::IPv6),
-        attributes: Attributes::default(),
-        import_limit: None,
-        export_limit: None,
-        passive: false,
-    };
+    let peer = Peer::new("2001:db8::1".parse().unwrap(), Asn(asn.try_into().unwrap()));
     BgpPlan {
-        asn: Asn(65001.try_into().unwrap()),
-        router_id: None,
-        listen_port: BGP_PORT,
         peers: vec![peer],
-        import: Vec::new(),
         aggregation: Aggregation::Pods,
+        ..BgpPlan::new(Asn(65001.try_into().unwrap()))
     }
 }
 

@@ -12,8 +12,8 @@ use ipnet::IpNet;
 
 use super::super::config::{BirdIdent, Channel, Origin, Session, Sourced};
 use super::super::plan::{
-    Asn, Attributes, BGP_PORT, Bfd, BfdInterval, Families, GracefulRestart, Peer, PeerAddress, PrefixRange,
-    Prepend, Reach, RestartTime, RouterId, Timers,
+    Asn, Attributes, BGP_PORT, Bfd, BfdInterval, GracefulRestart, Peer, PrefixRange, Prepend, Reach,
+    RouterId, Timers,
 };
 use super::super::resolve;
 use super::*;
@@ -32,24 +32,7 @@ fn asn(number: u32) -> Asn {
 }
 
 fn peer(address: &str, number: u32) -> Peer {
-    let address: PeerAddress = parsed(address);
-    Peer {
-        families: Families::only(address.family()),
-        address,
-        port: BGP_PORT,
-        asn: asn(number),
-        source: None,
-        password_file: None,
-        timers: Timers::new(None, None, None).unwrap(),
-        reach: Reach::Direct,
-        ttl_security: false,
-        bfd: None,
-        graceful_restart: GracefulRestart::On(RestartTime::new(120).unwrap()),
-        attributes: Attributes::default(),
-        import_limit: None,
-        export_limit: None,
-        passive: false,
-    }
+    Peer::new(parsed(address), asn(number))
 }
 
 fn of_eth0(address: &str) -> Sourced {

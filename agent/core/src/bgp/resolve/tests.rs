@@ -1,6 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::super::plan::{Asn, Attributes, BGP_PORT, Families, GracefulRestart, RestartTime, Timers};
+use super::super::plan::{Asn, Families};
 use super::*;
 
 /// What a test's node is surrounded by; the tests change it.
@@ -48,24 +48,7 @@ fn node() -> Node {
 }
 
 fn peer(address: &str) -> Peer {
-    let address: PeerAddress = address.parse().unwrap();
-    Peer {
-        families: Families::only(address.family()),
-        address,
-        port: BGP_PORT,
-        asn: Asn(65000.try_into().unwrap()),
-        source: None,
-        password_file: None,
-        timers: Timers::new(None, None, None).unwrap(),
-        reach: Reach::Direct,
-        ttl_security: false,
-        bfd: None,
-        graceful_restart: GracefulRestart::On(RestartTime::new(120).unwrap()),
-        attributes: Attributes::default(),
-        import_limit: None,
-        export_limit: None,
-        passive: false,
-    }
+    Peer::new(address.parse().unwrap(), Asn(65000.try_into().unwrap()))
 }
 
 fn both() -> Families {
@@ -73,14 +56,7 @@ fn both() -> Families {
 }
 
 fn plan(peers: Vec<Peer>) -> BgpPlan {
-    BgpPlan {
-        asn: Asn(65001.try_into().unwrap()),
-        router_id: None,
-        listen_port: BGP_PORT,
-        peers,
-        import: Vec::new(),
-        aggregation: Aggregation::NodePrefix,
-    }
+    BgpPlan { peers, ..BgpPlan::new(Asn(65001.try_into().unwrap())) }
 }
 
 fn resolved(plan: &BgpPlan, node: &Node) -> Resolved {
