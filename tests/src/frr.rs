@@ -54,8 +54,10 @@ impl Frr {
         Ok(frr)
     }
 
-    /// An unknown line of a configuration is a line in the log, and the daemon goes on without it.
+    /// An unknown line of a configuration is a line in the log, and the daemon goes on without it. It reads its
+    /// configuration after it has made its socket, but before it answers there.
     fn ensure_read(&self) -> Result<()> {
+        self.vtysh(&["show running-config bgpd"])?;
         let said = fs::read_to_string(self.dir.join("bgpd.log"))?;
         let objections: Vec<&str> =
             said.lines().filter(|line| line.contains("ERROR") || line.contains("No such command")).collect();
