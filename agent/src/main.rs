@@ -36,20 +36,13 @@ struct BirdStop {
     /// What BIRD is stopped for: `rollout` lets routers and kernel keep its routes until it is back (RFC 4724), `drain`
     /// withdraws the node's routes before the sessions end, `shutdown` ends the sessions at once.
     #[arg(long = "for", value_enum)]
-    purpose: PurposeName,
+    purpose: Purpose,
     /// Seconds between the last withdrawal and the end of the sessions, with `--for drain`.
     #[arg(long, value_name = "SECONDS", default_value_t = 1)]
     wait: u64,
     /// Folder of the socket and the state, as with `run`.
     #[arg(long, value_name = "DIR", default_value = "/run/flock")]
     run_dir: PathBuf,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum PurposeName {
-    Rollout,
-    Drain,
-    Shutdown,
 }
 
 #[derive(Debug, clap::Args)]
@@ -144,13 +137,9 @@ fn serve(run: Run) -> anyhow::Result<()> {
 }
 
 fn stop_bird(stop: &BirdStop) -> anyhow::Result<()> {
-    let purpose = match stop.purpose {
-        PurposeName::Rollout => Purpose::Rollout,
-        PurposeName::Drain => Purpose::Drain,
-        PurposeName::Shutdown => Purpose::Shutdown,
-    };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let stop = Stop { run_dir: stop.run_dir.clone(), purpose, wait: Duration::from_secs(stop.wait) };
+    let stop =
+        Stop { run_dir: stop.run_dir.clone(), purpose: stop.purpose, wait: Duration::from_secs(stop.wait) };
     let report = runtime.block_on(bird::stop::stop(&stop))?;
     println!("{report}");
     Ok(())
