@@ -10,12 +10,16 @@
 //! * [`link`]: which facts the kernel must hold for it, and the changes that bring them about.
 //! * [`host`]: the same for what belongs to the node as a whole: sysctls and blackholes.
 //! * [`bgp`]: what the node says to its routers and learns from them: `bird.conf` and the state of the sessions.
+//! * [`selector`], [`claim`], [`anycast`]: who may claim an address, and which pods serve it. The agent does not ask
+//!   them yet.
 //! * [`recovery`], [`sweep`]: how store and kernel are joined after a restart, and what is an orphan.
 
 pub mod algo;
 pub mod annotation;
+pub mod anycast;
 pub mod attachment;
 pub mod bgp;
+pub mod claim;
 pub mod fnv;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
@@ -29,4 +33,5 @@ pub mod pod;
 pub mod prefix;
 pub mod record;
 pub mod recovery;
+pub mod selector;
 pub mod sweep;

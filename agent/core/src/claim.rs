@@ -1,0 +1,292 @@
+//! Who may claim which address: AddressPools, and what a pod asks for beyond what IPAM gives.
+//!
+//! An address that a pod names itself is taken from nobody only if somebody who may has set it aside. So a claim must
+//! lie in an AddressPool for that use whose namespaceSelector admits the pod's namespace. NodeConfig
+//! `spec.claims: Any` turns the pools off, never the rest: what is a node's, another pod's or no host's address at all
+//! is refused always.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use crate::attachment::PodName;
+use crate::selector::{LabelSelector, Labels};
+
+/// What a claimed address is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Use {
+    /// On many pods' `lo`, routed to those that can serve (annotation `anycast`).
+    Anycast,
+    /// On one pod's interface (annotation `addresses`).
+    Static,
+}
+
+impl Use {
+    /// The annotation that claims it, without the prefix.
+    pub fn annotation(self) -> &'static str {
+        match self {
+            Use::Anycast => "anycast",
+            Use::Static => "addresses",
+        }
+    }
+}
+
+/// As AddressPool `spec.use` writes it.
+impl fmt::Display for Use {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Use::Anycast => "Anycast",
+            Use::Static => "Static",
+        })
+    }
+}
+
+/// An AddressPool.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AddressPool {
+    /// Its name.
+    pub name: String,
+    /// What it holds.
+    pub cidrs: Vec<IpNet>,
+    /// Whose namespaces may claim from it.
+    pub namespaces: LabelSelector,
+    /// For what.
+    pub usage: Use,
+}
+
+/// NodeConfig `spec.claims`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Claims {
+    /// Only what an AddressPool admits.
+    #[default]
+    Pools,
+    /// Whatever is nobody else's.
+    Any,
+}
+
+/// What a claim is judged by.
+#[derive(Debug, Clone)]
+pub struct Registry<'a> {
+    /// Whether pools are asked.
+    pub claims: Claims,
+    /// All AddressPools.
+    pub pools: &'a [AddressPool],
+    /// The labels of the pod's namespace.
+    pub namespace: &'a Labels,
+    /// Addresses that belong to nodes, API servers and routers.
+    pub infrastructure: &'a BTreeSet<IpAddr>,
+    /// Prefixes that IPAM gives addresses from: the whole cluster's.
+    pub ipam: &'a BTreeSet<IpNet>,
+}
+
+/// Why a claim is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("pod {pod}: annotation flock.fritzlab.net/{}: {address} {problem}", .usage.annotation())]
+pub struct ClaimError {
+    /// The pod.
+    pub pod: PodName,
+    /// What for.
+    pub usage: Use,
+    /// The address.
+    pub address: IpAddr,
+    /// Why.
+    pub problem: ClaimProblem,
+}
+
+/// What speaks against a claim.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ClaimProblem {
+    /// Not a host's.
+    #[error("is {0}: no pod can have it")]
+    NoHost(&'static str),
+    /// A machine's.
+    #[error("belongs to a node or a router")]
+    Infrastructure,
+    /// Another pod has, or will have, it from IPAM.
+    #[error("is in {0}, which pods get addresses of by themselves: an anycast address is from outside")]
+    Ipam(IpNet),
+    /// No pool has it.
+    #[error(
+        "is in no AddressPool for {usage}; to let namespace {namespace} have it, write: {{apiVersion: flock.fritzlab.net/v1alpha1, kind: AddressPool, metadata: {{name: {namespace}}}, spec: {{cidrs: [\"{host}\"], use: {usage}, namespaceSelector: {{matchLabels: {{kubernetes.io/metadata.name: {namespace}}}}}}}}}"
+    )]
+    NoPool {
+        /// The pod's namespace.
+        namespace: String,
+        /// The address as a prefix.
+        host: IpNet,
+        /// What for.
+        usage: Use,
+    },
+    /// Pools have it, for others.
+    #[error(
+        "is in AddressPool {pool}, whose namespaceSelector does not admit namespace {namespace}: label the namespace, or change the pool"
+    )]
+    OtherNamespace {
+        /// The first such pool.
+        pool: String,
+        /// The pod's namespace.
+        namespace: String,
+    },
+    /// Pools have it, for another use.
+    #[error("is in AddressPool {pool}, which is for use {other}: claim it by annotation flock.fritzlab.net/{}, or from another pool", .other.annotation())]
+    OtherUse {
+        /// The first such pool.
+        pool: String,
+        /// What it is for.
+        other: Use,
+    },
+}
+
+/// Judges one claim.
+///
+/// # Errors
+/// When somebody else has the address, or nobody has set it aside for the pod's namespace.
+pub fn admit(pod: &PodName, usage: Use, address: IpAddr, registry: &Registry<'_>) -> Result<(), ClaimError> {
+    let problem = no_host(address)
+        .map(ClaimProblem::NoHost)
+        .or_else(|| registry.infrastructure.contains(&address).then_some(ClaimProblem::Infrastructure))
+        .or_else(|| in_ipam(usage, address, registry))
+        .or_else(|| outside_pools(pod, usage, address, registry));
+    problem.map_or(Ok(()), |problem| Err(ClaimError { pod: pod.clone(), usage, address, problem }))
+}
+
+fn no_host(address: IpAddr) -> Option<&'static str> {
+    match address {
+        _ if address.is_unspecified() => Some("the unspecified address"),
+        _ if address.is_loopback() => Some("a loopback address"),
+        _ if address.is_multicast() => Some("a multicast address"),
+        IpAddr::V6(v6) if v6.is_unicast_link_local() => Some("a link-local address"),
+        IpAddr::V6(v6) if v6.to_ipv4_mapped().is_some() => Some("an IPv4-mapped address"),
+        IpAddr::V4(v4) if v4.is_link_local() => Some("a link-local address"),
+        IpAddr::V4(v4) if v4.is_broadcast() => Some("the broadcast address"),
+        _ => None,
+    }
+}
+
+/// One pod's own address may be out of its node's prefix; one of many pods cannot be.
+fn in_ipam(usage: Use, address: IpAddr, registry: &Registry<'_>) -> Option<ClaimProblem> {
+    let found = registry.ipam.iter().find(|net| net.contains(&address)).filter(|_| usage == Use::Anycast);
+    found.copied().map(ClaimProblem::Ipam)
+}
+
+fn outside_pools(
+    pod: &PodName,
+    usage: Use,
+    address: IpAddr,
+    registry: &Registry<'_>,
+) -> Option<ClaimProblem> {
+    if registry.claims == Claims::Any {
+        return None;
+    }
+    let holding =
+        || registry.pools.iter().filter(|pool| pool.cidrs.iter().any(|cidr| cidr.contains(&address)));
+    let admits = |pool: &&AddressPool| pool.namespaces.admits(registry.namespace);
+    if holding().any(|pool| pool.usage == usage && admits(&pool)) {
+        return None;
+    }
+    let namespace = pod.namespace.clone();
+    let of_others = holding().find(|pool| pool.usage == usage);
+    let for_other_use = holding().find(admits);
+    Some(match (of_others, for_other_use) {
+        (Some(pool), _) => ClaimProblem::OtherNamespace { pool: pool.name.clone(), namespace },
+        (None, Some(pool)) => ClaimProblem::OtherUse { pool: pool.name.clone(), other: pool.usage },
+        (None, None) => ClaimProblem::NoPool { namespace, host: IpNet::from(address), usage },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::selector::{Operator, Requirement};
+
+    fn pool(name: &str, cidr: &str, namespace: &str, usage: Use) -> AddressPool {
+        let values = BTreeSet::from([namespace.to_owned()]);
+        let requirement =
+            Requirement { key: "kubernetes.io/metadata.name".to_owned(), operator: Operator::In(values) };
+        AddressPool {
+            name: name.to_owned(),
+            cidrs: vec![cidr.parse().unwrap()],
+            namespaces: LabelSelector { requirements: vec![requirement] },
+            usage,
+        }
+    }
+
+    fn judged(claims: Claims, usage: Use, address: &str) -> String {
+        let pools = [
+            pool("dns", "2001:db8:53::/64", "dns", Use::Anycast),
+            pool("web", "2001:db8:80::/64", "web", Use::Anycast),
+            pool("plex", "198.51.100.32/32", "dns", Use::Static),
+        ];
+        let namespace = Labels::from([("kubernetes.io/metadata.name".to_owned(), "dns".to_owned())]);
+        let registry = Registry {
+            claims,
+            pools: &pools,
+            namespace: &namespace,
+            infrastructure: &BTreeSet::from(["192.0.2.1".parse().unwrap()]),
+            ipam: &BTreeSet::from(["2001:db8:a::/48".parse().unwrap()]),
+        };
+        let pod = PodName::new("dns", "resolver-0").unwrap();
+        match admit(&pod, usage, address.parse().unwrap(), &registry) {
+            Ok(()) => String::new(),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    #[test]
+    fn a_claim_is_admitted_from_a_pool_for_its_use_and_namespace_only() {
+        let cases = [
+            (Use::Anycast, "2001:db8:53::1", ""),
+            (Use::Static, "198.51.100.32", ""),
+            (Use::Anycast, "2001:db8:80::1", "whose namespaceSelector does not admit namespace dns"),
+            (
+                Use::Anycast,
+                "198.51.100.32",
+                "is for use Static: claim it by annotation flock.fritzlab.net/addresses",
+            ),
+            (Use::Anycast, "203.0.113.9", "is in no AddressPool for Anycast"),
+        ];
+        for (usage, address, words) in cases {
+            let said = judged(Claims::Pools, usage, address);
+            assert!(
+                if words.is_empty() { said.is_empty() } else { said.contains(words) },
+                "{address}: {said}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_refusal_shows_the_pool_to_write() {
+        let said = judged(Claims::Pools, Use::Anycast, "203.0.113.9");
+        assert!(
+            said.starts_with("pod dns/resolver-0: annotation flock.fritzlab.net/anycast: 203.0.113.9 "),
+            "{said}"
+        );
+        assert!(
+            said.contains("spec: {cidrs: [\"203.0.113.9/32\"], use: Anycast, namespaceSelector: "),
+            "{said}"
+        );
+    }
+
+    #[test]
+    fn what_is_somebody_elses_is_refused_whatever_claims_says() {
+        let cases = [
+            ("192.0.2.1", "belongs to a node or a router"),
+            ("2001:db8:a:1::5", "is in 2001:db8:a::/48"),
+            ("::1", "a loopback address"),
+            ("fe80::5", "a link-local address"),
+            ("169.254.1.1", "a link-local address"),
+            ("ff02::1", "a multicast address"),
+            ("::", "the unspecified address"),
+            ("::ffff:192.0.2.9", "an IPv4-mapped address"),
+        ];
+        for (address, words) in cases {
+            for claims in [Claims::Pools, Claims::Any] {
+                let said = judged(claims, Use::Anycast, address);
+                assert!(said.contains(words), "{address}: {said}");
+            }
+        }
+        assert_eq!(judged(Claims::Any, Use::Anycast, "203.0.113.9"), "");
+    }
+}
