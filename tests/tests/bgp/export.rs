@@ -19,6 +19,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         an_import_limit_keeps_what_is_below_it,
         an_export_limit_keeps_what_is_below_it,
         a_change_of_attributes_does_not_touch_the_session,
+        a_node_without_bgp_any_more_falls_silent_and_forgets,
     ]
 }
 
@@ -184,4 +185,19 @@ fn a_change_of_attributes_does_not_touch_the_session(world: &World) -> Result<()
     })?;
     ensure!(crate::site::ups(&site)? == before);
     site.ensure_established()
+}
+
+/// An operator who takes `spec.bgp` away wants no session, and no route that a router has told.
+fn a_node_without_bgp_any_more_falls_silent_and_forgets(world: &World) -> Result<()> {
+    let site = Plan::new(world, 2)?.up()?;
+    site.eventually_learned()?;
+    let first = &site.nodes[0];
+    first.node.configure(&first.config)?;
+    eventually_status(first, PATIENCE, |status| status["config"]["state"] == "None")?;
+    eventually(SESSION_PATIENCE, || {
+        fabric::prefixes(&first.node).iter().try_for_each(|prefix| site.frr.ensure_lacks(prefix))?;
+        let learned = first.node.netns.learned()?;
+        ensure!(learned.is_empty(), "{learned:?}");
+        Ok(())
+    })
 }
