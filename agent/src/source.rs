@@ -4,7 +4,9 @@
 //! manifests or from Kubernetes.
 
 mod bgp;
+mod address_pool;
 pub mod document;
+mod field;
 pub mod manifests;
 mod node_config;
 

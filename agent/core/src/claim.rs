@@ -8,6 +8,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::net::IpAddr;
+use std::num::NonZeroU32;
 
 use ipnet::IpNet;
 
@@ -54,6 +55,8 @@ pub struct AddressPool {
     pub namespaces: LabelSelector,
     /// For what.
     pub usage: Use,
+    /// How many nodes advertise an anycast address at most; none: any number.
+    pub max_advertisers: Option<NonZeroU32>,
 }
 
 /// NodeConfig `spec.claims`.
@@ -210,6 +213,7 @@ mod tests {
             cidrs: vec![cidr.parse().unwrap()],
             namespaces: LabelSelector { requirements: vec![requirement] },
             usage,
+            max_advertisers: None,
         }
     }
 

@@ -3,18 +3,17 @@
 //! Nothing that a person wrote gets through as text, but the name of a peer's interface and the path of its password
 //! file; the latter never reaches BIRD.
 
-mod path;
 mod peer;
 
 use std::net::Ipv4Addr;
-use std::num::{NonZeroI64, NonZeroU16, NonZeroU32};
+use std::num::{NonZeroU16, NonZeroU32};
 use std::ops::RangeInclusive;
 
 use flock_core::bgp::plan::{Aggregation, Asn, BGP_PORT, BgpPlan, Peer, PrefixRange, RouterId};
 use flock_crds::bgp::{self as crds, BgpSpec, ImportPrefix, ImportSpec, PeerSpec, Scalar};
 use ipnet::IpNet;
 
-use self::path::Path;
+use super::field::{Path, at_most, number, positive, quoted};
 use super::node_config::FieldError;
 
 /// Far more routers than a node is cabled to.
@@ -56,7 +55,7 @@ fn aggregation(given: Option<crds::Aggregation>) -> Aggregation {
 fn router_id(at: &Path, text: &str) -> Result<RouterId, FieldError> {
     let id = text.trim().parse::<Ipv4Addr>().ok().and_then(RouterId::new);
     let accepted = "is not a BGP identifier: write one as an IPv4 address, 192.0.2.1, but not 0.0.0.0";
-    id.ok_or_else(|| at.refuse(format_args!("{} {accepted}", path::quoted(text))))
+    id.ok_or_else(|| at.refuse(format_args!("{} {accepted}", quoted(text))))
 }
 
 fn peers(at: &Path, own: Asn, specs: Vec<PeerSpec>) -> Result<Vec<Peer>, FieldError> {
@@ -94,7 +93,7 @@ fn import(at: &Path, spec: ImportSpec) -> Result<Vec<PrefixRange>, FieldError> {
 fn prefix_range(at: &Path, prefix: ImportPrefix) -> Result<PrefixRange, FieldError> {
     let ImportPrefix { cidr, ge, le } = prefix;
     let accepted = "is not a prefix: write 2001:db8::/32 or 10.0.0.0/8";
-    let wrong = |_| at.field("cidr").refuse(format_args!("{} {accepted}", path::quoted(&cidr)));
+    let wrong = |_| at.field("cidr").refuse(format_args!("{} {accepted}", quoted(&cidr)));
     let net: IpNet = cidr.trim().parse().map_err(wrong)?;
     let lengths = 0..=i64::from(net.max_prefix_len());
     let ge = ge.map(|ge| number(&at.field("ge"), ge, lengths.clone())).transpose()?;
@@ -108,34 +107,6 @@ fn as_number(at: &Path, given: Scalar<i64>) -> Result<Asn, FieldError> {
 
 fn port(at: &Path, given: Option<Scalar<i64>>) -> Result<NonZeroU16, FieldError> {
     given.map_or(Ok(BGP_PORT), |port| positive(at, port, 1..=i64::from(u16::MAX)))
-}
-
-/// A number in a range that `T` can hold.
-fn number<T: TryFrom<i64>>(
-    at: &Path,
-    Scalar(given): Scalar<i64>,
-    range: RangeInclusive<i64>,
-) -> Result<T, FieldError> {
-    let typed = range.contains(&given).then(|| T::try_from(given).ok()).flatten();
-    typed.ok_or_else(|| out_of_range(at, given, &range))
-}
-
-/// The same without zero.
-fn positive<T: TryFrom<NonZeroI64>>(
-    at: &Path,
-    Scalar(given): Scalar<i64>,
-    range: RangeInclusive<i64>,
-) -> Result<T, FieldError> {
-    let typed = NonZeroI64::new(given).filter(|_| range.contains(&given));
-    typed.and_then(|number| T::try_from(number).ok()).ok_or_else(|| out_of_range(at, given, &range))
-}
-
-fn out_of_range(at: &Path, given: i64, range: &RangeInclusive<i64>) -> FieldError {
-    at.refuse(format_args!("{given} is out of range: {} to {}", range.start(), range.end()))
-}
-
-fn at_most(at: &Path, given: usize, most: usize) -> Result<(), FieldError> {
-    if given <= most { Ok(()) } else { Err(at.refuse(format_args!("{given} are too many: at most {most}"))) }
 }
 
 #[cfg(test)]

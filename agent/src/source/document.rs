@@ -8,12 +8,14 @@ use flock_core::attachment::PodName;
 use flock_core::node::NodePlan;
 use flock_core::pod::{Controller, Pod};
 use flock_crds::API_VERSION;
+use flock_crds::address_pool::AddressPool;
 use flock_crds::node_config::NodeConfig;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_saphyr::Error as ReadError;
 
 use self::outline::{About, Outline};
+use super::address_pool::address_pool;
 use super::node_config::node_plan;
 
 /// A reason that is longer repeats what was given; that must fill neither a log nor a terminal.
@@ -98,11 +100,12 @@ impl Document<'_> {
             ("v1", "Namespace") => {
                 Ok(Reading::of(Object::Namespace(self.parse::<NamespaceManifest>()?.metadata.name)))
             }
-            (API_VERSION, "AddressPool") | ("networking.k8s.io/v1", "NetworkPolicy") => {
+            (API_VERSION, "AddressPool") => self.address_pool(),
+            ("networking.k8s.io/v1", "NetworkPolicy") => {
                 Ok(self.remark(&kind, format!("{kind} is not served by this release: it has no effect")))
             }
             (group, _) if group.starts_with("flock.fritzlab.net/") => {
-                let known = format!("flock knows {API_VERSION} NodeConfig");
+                let known = format!("flock knows {API_VERSION} NodeConfig and AddressPool");
                 Err(self.refuse(format!("there is no {kind} in {group}: {known}")))
             }
             _ => {
@@ -126,6 +129,18 @@ impl Document<'_> {
             (self.line_of_field(&format!("spec.{field}")), one_line(&text))
         });
         Ok(Reading { object: Some(Object::Node(plan)), remarks: remarks.collect() })
+    }
+
+    /// Read, so that what is wrong with it is found, but nothing is given from it yet.
+    fn address_pool(&self) -> Result<Reading, Refusal> {
+        let pool: AddressPool = self.parse()?;
+        let name = pool.metadata.name.clone();
+        address_pool(pool).map_err(|error| Refusal {
+            line: self.line_of_field(&error.field),
+            reason: one_line(&format!("AddressPool {name}: {error}")),
+        })?;
+        let text = format!("AddressPool {name} is not served by this release: it has no effect");
+        Ok(self.remark("AddressPool", text))
     }
 
     fn parse<T: DeserializeOwned>(&self) -> Result<T, Refusal> {

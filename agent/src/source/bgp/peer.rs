@@ -17,8 +17,8 @@ use flock_crds::bgp::{BfdSpec, CommunitiesSpec, GracefulRestartSpec, PeerSpec, S
 use flock_crds::duration::Duration;
 use flock_crds::node_config::IpFamily;
 
-use super::path::{Path, quoted};
-use super::{FieldError, U32, as_number, at_most, number, positive};
+use super::super::field::{Path, at_most, number, positive, quoted};
+use super::{FieldError, U32, as_number};
 
 /// What BFD asks for unless said: a link that is lost is noticed within a second, and a router's slow path keeps up.
 const DEFAULT_BFD_INTERVAL: Duration = Duration(StdDuration::from_millis(300));

@@ -1,0 +1,148 @@
+//! From AddressPool, as people write it, to core's.
+
+use std::collections::BTreeSet;
+
+use flock_core::claim::{self, Use};
+use flock_core::selector::{LabelSelector, Operator, Requirement};
+use flock_crds::address_pool::{
+    AddressPool, AddressPoolSpec, LabelSelector as Selector, LabelSelectorOperator as Asked,
+    LabelSelectorRequirement, PoolUse,
+};
+use ipnet::IpNet;
+
+use super::field::{Path, at_most, positive, quoted};
+use super::node_config::FieldError;
+
+/// More are better written as one prefix around them.
+const MOST_CIDRS: usize = 256;
+
+/// Validates an AddressPool.
+pub(super) fn address_pool(pool: AddressPool) -> Result<claim::AddressPool, FieldError> {
+    let AddressPool { metadata, spec, .. } = pool;
+    let AddressPoolSpec { cidrs, usage, namespace_selector, max_advertisers } = spec;
+    let at = Path::new("spec");
+    let limit = at.field("maxAdvertisers");
+    Ok(claim::AddressPool {
+        name: metadata.name,
+        cidrs: self::cidrs(&at.field("cidrs"), &cidrs)?,
+        namespaces: selector(&at.field("namespaceSelector"), namespace_selector)?,
+        usage: match usage {
+            PoolUse::Anycast => Use::Anycast,
+            PoolUse::Static => Use::Static,
+        },
+        max_advertisers: max_advertisers
+            .map(|most| positive(&limit, most, 1..=i64::from(u32::MAX)))
+            .transpose()?,
+    })
+}
+
+fn cidrs(at: &Path, given: &[String]) -> Result<Vec<IpNet>, FieldError> {
+    if given.is_empty() {
+        return Err(at.refuse("a pool without a prefix holds nothing: write one, as 2001:db8:53::/64"));
+    }
+    at_most(at, given.len(), MOST_CIDRS)?;
+    let mut cidrs: Vec<IpNet> = Vec::with_capacity(given.len());
+    for (index, text) in given.iter().enumerate() {
+        let at = at.index(index);
+        let wrong = |_| {
+            at.refuse(format_args!(
+                "{} is no prefix: write 2001:db8:53::/64 or 198.51.100.53/32",
+                quoted(text)
+            ))
+        };
+        let cidr = text.trim().parse::<IpNet>().map_err(wrong)?.trunc();
+        if let Some(other) = cidrs.iter().find(|other| other.contains(&cidr) || cidr.contains(*other)) {
+            return Err(at.refuse(format_args!("{cidr} overlaps {other}: name each address once")));
+        }
+        cidrs.push(cidr);
+    }
+    Ok(cidrs)
+}
+
+fn selector(at: &Path, given: Selector) -> Result<LabelSelector, FieldError> {
+    let Selector { match_labels, match_expressions } = given;
+    let labels = match_labels
+        .into_iter()
+        .map(|(key, value)| Ok(Requirement { key, operator: Operator::In(BTreeSet::from([value])) }));
+    let at = at.field("matchExpressions");
+    let expressions =
+        match_expressions.into_iter().enumerate().map(|(index, asked)| requirement(&at.index(index), asked));
+    let requirements = labels.chain(expressions).collect::<Result<_, _>>()?;
+    Ok(LabelSelector { requirements })
+}
+
+fn requirement(at: &Path, given: LabelSelectorRequirement) -> Result<Requirement, FieldError> {
+    let LabelSelectorRequirement { key, operator, values } = given;
+    let at = at.field("values");
+    let needs_values = matches!(operator, Asked::In | Asked::NotIn);
+    if needs_values == values.is_empty() {
+        let rule = if needs_values { "needs at least one value" } else { "takes no values" };
+        return Err(at.refuse(format_args!("operator {operator:?} {rule}")));
+    }
+    let values: BTreeSet<String> = values.into_iter().collect();
+    let operator = match operator {
+        Asked::In => Operator::In(values),
+        Asked::NotIn => Operator::NotIn(values),
+        Asked::Exists => Operator::Exists,
+        Asked::DoesNotExist => Operator::DoesNotExist,
+    };
+    Ok(Requirement { key, operator })
+}
+
+#[cfg(test)]
+mod tests {
+    use flock_core::selector::Labels;
+
+    use super::*;
+
+    fn read(spec: &str) -> Result<claim::AddressPool, FieldError> {
+        let text = format!(
+            "apiVersion: flock.fritzlab.net/v1alpha1\nkind: AddressPool\nmetadata: {{name: dns}}\nspec: {spec}\n"
+        );
+        address_pool(serde_saphyr::from_str(&text).unwrap())
+    }
+
+    #[test]
+    fn a_full_document_becomes_the_pool() {
+        let pool = read(
+            r#"{cidrs: ["2001:db8:53::7/64", "198.51.100.53/32"], use: Anycast, maxAdvertisers: 3,
+                namespaceSelector: {matchLabels: {team: dns}, matchExpressions: [{key: tier, operator: NotIn, values: [test]}]}}"#,
+        )
+        .unwrap();
+        assert_eq!((pool.name.as_str(), pool.usage), ("dns", Use::Anycast));
+        assert_eq!(pool.cidrs[0].to_string(), "2001:db8:53::/64");
+        assert_eq!(pool.max_advertisers.map(|most| most.get()), Some(3));
+        let labels = |tier: &str| {
+            Labels::from([("team".to_owned(), "dns".to_owned()), ("tier".to_owned(), tier.to_owned())])
+        };
+        assert!(pool.namespaces.admits(&labels("production")) && !pool.namespaces.admits(&labels("test")));
+    }
+
+    #[test]
+    fn a_refusal_names_the_field() {
+        let cases = [
+            ("{cidrs: [], use: Static, namespaceSelector: {}}", "spec.cidrs: a pool without a prefix"),
+            ("{cidrs: [x], use: Static, namespaceSelector: {}}", "spec.cidrs[0]: \"x\" is no prefix"),
+            (
+                r#"{cidrs: ["10.0.0.0/8", "10.1.0.0/16"], use: Static, namespaceSelector: {}}"#,
+                "spec.cidrs[1]: 10.1.0.0/16 overlaps 10.0.0.0/8",
+            ),
+            (
+                r#"{cidrs: ["10.0.0.0/8"], use: Static, maxAdvertisers: 0, namespaceSelector: {}}"#,
+                "spec.maxAdvertisers: ",
+            ),
+            (
+                r#"{cidrs: ["10.0.0.0/8"], use: Static, namespaceSelector: {matchExpressions: [{key: a, operator: In}]}}"#,
+                "spec.namespaceSelector.matchExpressions[0].values: operator In needs at least one value",
+            ),
+            (
+                r#"{cidrs: ["10.0.0.0/8"], use: Static, namespaceSelector: {matchExpressions: [{key: a, operator: Exists, values: [b]}]}}"#,
+                "spec.namespaceSelector.matchExpressions[0].values: operator Exists takes no values",
+            ),
+        ];
+        for (spec, words) in cases {
+            let error = read(spec).unwrap_err().to_string();
+            assert!(error.starts_with(words), "{spec}: {error}");
+        }
+    }
+}
