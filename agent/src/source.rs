@@ -3,8 +3,8 @@
 //! A [`Source`] publishes a whole [`Desired`] at every change; nobody else knows whether it came from a folder of
 //! manifests or from Kubernetes.
 
-mod bgp;
 mod address_pool;
+mod bgp;
 pub mod document;
 mod field;
 pub mod manifests;

@@ -8,8 +8,8 @@
 //!
 //! These are the shapes that people write. What they mean together is decided where they become core's types.
 
-pub mod bgp;
 pub mod address_pool;
+pub mod bgp;
 pub mod duration;
 pub mod node_config;
 pub mod status;
