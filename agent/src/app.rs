@@ -24,8 +24,9 @@ use flock_kernel::Kernel;
 use flock_rpc::tombstone;
 use tokio::net::UnixListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
+use crate::anycast::{Announcement, Announcer, AnycastView, Programmer};
 use crate::attach::{Attachments, Parts};
 use crate::bgp::{BgpView, ConfFiles, Inputs, Speaker};
 use crate::bird::{self, supervisor::Supervisor};
@@ -83,16 +84,22 @@ pub async fn run<K: Kernel>(config: Config, kernel: K, files: impl Files) -> any
     manifests.follow()?;
 
     let shutdown = shutdown_signal()?;
-    let reconciler =
-        Reconciler { attachments: Arc::clone(&attachments), changes, sweep_interval: config.sweep_interval };
+    let anycast = start_anycast(&config, &attachments, &shutdown).await;
+    let reconciler = Reconciler {
+        attachments: Arc::clone(&attachments),
+        changes,
+        looked: anycast.looked,
+        sweep_interval: config.sweep_interval,
+    };
     let reconciling = tokio::spawn(reconciler.run(raised(shutdown.clone())));
-    let bgp = start_bgp(&config, &attachments, &shutdown)?;
+    let bgp = start_bgp(&config, &attachments, anycast.announced, &shutdown)?;
     let listener = listen(&socket)?;
     if let Some(reason) = attachments.not_ready() {
         tracing::warn!(reason, "not ready");
     }
     tracing::info!(node = config.node, socket = %socket.display(), version = env!("CARGO_PKG_VERSION"), "serving");
-    let parts = rpc::Parts { attachments, node: config.node, bgp };
+    let bird = bird::socket(&config.run_dir);
+    let parts = rpc::Parts { attachments, node: config.node, bgp, anycast: anycast.view, bird };
     rpc::serve(parts, listener, raised(shutdown)).await?;
     reconciling.await.context("the reconcile loop died")?;
     std::fs::remove_file(&socket).with_context(|| format!("cannot remove {}", socket.display()))?;
@@ -100,16 +107,49 @@ pub async fn run<K: Kernel>(config: Config, kernel: K, files: impl Files) -> any
     Ok(())
 }
 
+/// Anycast, started.
+struct Anycast {
+    /// To be notified when the kernel was looked at.
+    looked: Arc<Notify>,
+    /// What routers are to be told.
+    announced: watch::Receiver<Arc<Announcement>>,
+    /// For people.
+    view: watch::Receiver<Arc<AnycastView>>,
+}
+
+/// Starts what decides about anycast addresses. What was announced before a restart is decided about anew before
+/// anybody asks: twice, since an address is announced only when its route is known to be there.
+async fn start_anycast<K: Kernel>(
+    config: &Config,
+    attachments: &Arc<Attachments<K, Arc<Manifests>>>,
+    shutdown: &watch::Receiver<bool>,
+) -> Anycast {
+    let mut programmer = Programmer::new(Arc::clone(attachments));
+    let mut announcer = Announcer::new(Arc::clone(attachments), config.node.clone(), programmer.follow());
+    announcer.settle();
+    let groups = announcer.follow_groups();
+    let wanted = groups.borrow().clone();
+    programmer.program(&wanted).await;
+    announcer.settle();
+    let (announced, view) = (announcer.follow(), announcer.follow_view());
+    let looked = programmer.waker();
+    tokio::spawn(programmer.run(groups, raised(shutdown.clone())));
+    tokio::spawn(announcer.run(raised(shutdown.clone())));
+    Anycast { looked, announced, view }
+}
+
 /// Starts what speaks with BIRD and about it. Nothing of it keeps pods waiting.
 fn start_bgp<K: Kernel>(
     config: &Config,
     attachments: &Arc<Attachments<K, Arc<Manifests>>>,
+    announced: watch::Receiver<Arc<Announcement>>,
     shutdown: &watch::Receiver<bool>,
 ) -> anyhow::Result<watch::Receiver<Arc<BgpView>>> {
     let inputs = Inputs {
         desired: attachments.follow_desired(),
         host: attachments.follow_host(),
         pods: attachments.follow_addresses(),
+        announced,
     };
     let conf = ConfFiles::open(Disk, &config.run_dir)?;
     if let Bird::Managed(program) = &config.bird {

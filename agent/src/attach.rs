@@ -6,6 +6,7 @@
 
 mod add;
 mod check;
+mod claims;
 mod del;
 mod error;
 mod records;
@@ -14,7 +15,9 @@ mod repair;
 
 pub use add::{AddCall, Attached};
 pub use check::{CheckCall, Inspection};
+pub(crate) use claims::Ownership;
 pub use error::AttachError;
+pub use records::Claimants;
 pub use repair::Reconciled;
 
 use std::collections::BTreeSet;
@@ -27,6 +30,7 @@ use flock_core::ipam::Allocator;
 use flock_core::prefix::PodAddresses;
 use flock_core::record::Record;
 use flock_core::recovery::owns;
+use flock_core::steering::FlowSlot;
 use flock_kernel::Kernel;
 use records::Records;
 use tokio::sync::watch;
@@ -51,9 +55,12 @@ pub struct Attachments<K, S> {
 }
 
 /// What is known of all attachments. Held for moments, never across an await.
+#[derive(Default)]
 struct Table {
     records: Records,
     allocator: Allocator,
+    /// The mark that was given last.
+    last_slot: Option<FlowSlot>,
 }
 
 /// The node, as the last look at the kernel showed it.
@@ -92,7 +99,7 @@ impl<K: Kernel, S: Source> Attachments<K, S> {
     /// Knows nothing yet: [`Attachments::recover`] comes first.
     pub fn new(parts: Parts<K, S>) -> Self {
         let Parts { kernel, source, store, clock, tombstones } = parts;
-        let table = Mutex::new(Table { records: Records::default(), allocator: Allocator::default() });
+        let table = Mutex::new(Table::default());
         let host = watch::channel(HostView::default()).0;
         Self { kernel, source, store, clock, tombstones, locks: Locks::default(), table, host }
     }
@@ -130,6 +137,21 @@ impl<K: Kernel, S: Source> Attachments<K, S> {
     /// Follows the addresses of the attachments that are ready.
     pub fn follow_addresses(&self) -> watch::Receiver<BTreeSet<PodAddresses>> {
         self.table().records.follow_addresses()
+    }
+
+    /// Follows the attachments that are ready and have addresses which their pods have named.
+    pub fn follow_claimants(&self) -> watch::Receiver<Claimants> {
+        self.table().records.follow_claimants()
+    }
+
+    /// What claims are judged by, as of now.
+    pub(crate) fn ownership(&self) -> Ownership {
+        Ownership::new(&self.desired(), &self.host_view(), self.table().records.values())
+    }
+
+    /// The node's kernel.
+    pub(crate) fn kernel(&self) -> &K {
+        &self.kernel
     }
 
     /// How full the node's pools are.

@@ -9,7 +9,8 @@ use clap::{Parser, Subcommand, ValueEnum};
 use flock_rpc::client;
 
 use flock_rpc::v1alpha1::{
-    CniError, ListAttachmentsRequest, ShowAttachmentRequest, ShowBgpRequest, ShowNodeRequest,
+    CniError, ListAttachmentsRequest, ShowAnycastRequest, ShowAttachmentRequest, ShowBgpRequest,
+    ShowNodeRequest,
 };
 use tonic::Status;
 
@@ -40,6 +41,8 @@ enum Command {
     Node,
     /// Show BGP: BIRD, its configuration, sessions with state, prefixes and what is wrong.
     Bgp,
+    /// Show anycast: addresses, the pods that serve them, next hops, advertised to whom and since when.
+    Anycast,
 }
 
 /// How answers are printed.
@@ -88,6 +91,10 @@ async fn answer(arguments: &Arguments) -> Result<String, String> {
         Command::Node => {
             let response = agent.show_node(ShowNodeRequest {}).await.map_err(said)?;
             Ok(output::node(&response.into_inner(), format))
+        }
+        Command::Anycast => {
+            let response = agent.show_anycast(ShowAnycastRequest {}).await.map_err(said)?;
+            output::anycast(&response.into_inner().status, format)
         }
         Command::Bgp => {
             let response = agent.show_bgp(ShowBgpRequest {}).await.map_err(said)?;

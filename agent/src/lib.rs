@@ -7,11 +7,13 @@
 //! * [`rpc`]: the service that the plugin and flockctl call.
 //! * [`attach`]: ADD, DEL, CHECK, GC, recovery and repair, each attachment under its own lock ([`locks`]).
 //! * [`store`]: what survives the process.
+//! * [`anycast`]: which addresses are served by which pods, the routes to them, and what routers are told of them.
 //! * [`bgp`]: what BIRD is to run, and what its sessions do; [`metrics`].
 //! * [`bird`]: BIRD as a program: spoken to, kept running, stopped.
 //! * [`reconcile`]: the loop that keeps the kernel as it should be.
 //! * [`environment`]: time and randomness. [`cli`]: flockctl.
 
+pub mod anycast;
 pub mod app;
 pub mod attach;
 pub mod bgp;

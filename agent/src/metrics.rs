@@ -4,6 +4,7 @@ use std::fmt;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::http::header::CONTENT_TYPE;
@@ -12,14 +13,15 @@ use axum::routing::get;
 use flock_core::bgp::status::{BirdStatus, ConfigStatus};
 use flock_core::ipam::PoolUsage;
 use flock_core::prefix::Family as AddressFamily;
-use prometheus_client::encoding::{EncodeLabelSet, text};
+use prometheus_client::encoding::{EncodeLabelSet, EncodeMetric, MetricEncoder, NoLabelSet, text};
+use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 
-use crate::bgp::BgpView;
+use crate::bgp::{BgpView, Latencies};
 
 /// What OpenMetrics 1.0 is announced as.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -56,6 +58,32 @@ struct Pool {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Outcome {
     outcome: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfFamily {
+    address_family: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Change {
+    change: &'static str,
+}
+
+/// The client's own histogram counts itself; this one was counted elsewhere.
+#[derive(Debug)]
+struct Histogram(Latencies);
+
+impl EncodeMetric for Histogram {
+    fn encode(&self, mut encoder: MetricEncoder<'_>) -> Result<(), fmt::Error> {
+        let bound = |bound: Option<Duration>| bound.map_or(f64::INFINITY, |bound| bound.as_secs_f64());
+        let buckets: Vec<_> = self.0.buckets().map(|(upper, count)| (bound(upper), count)).collect();
+        encoder.encode_histogram::<NoLabelSet>(self.0.sum().as_secs_f64(), self.0.count(), &buckets, None)
+    }
+
+    fn metric_type(&self) -> MetricType {
+        MetricType::Histogram
+    }
 }
 
 /// The text of a snapshot.
@@ -109,6 +137,30 @@ fn register_bgp(registry: &mut Registry, view: &BgpView) {
     }
     registry.register("bgp_config_changes", "Configurations by what became of them", outcomes);
     register_peers(registry, view);
+    register_anycast(registry, view);
+}
+
+fn register_anycast(registry: &mut Registry, view: &BgpView) {
+    let advertised = Family::<OfFamily, Gauge>::default();
+    for (family, count) in &view.anycast {
+        advertised.get_or_create(&OfFamily { address_family: label(*family) }).set(saturated(*count));
+    }
+    registry.register("anycast_advertised", "Anycast addresses that BIRD advertises", advertised);
+    let changes = Family::<Change, Counter>::default();
+    let counters = view.counters.anycast;
+    for (change, count) in [("announced", counters.announced), ("withdrawn", counters.withdrawn)] {
+        changes.get_or_create(&Change { change }).inc_by(count);
+    }
+    registry.register(
+        "anycast_changes",
+        "Anycast addresses that BIRD was told to announce or withdraw",
+        changes,
+    );
+    registry.register(
+        "anycast_withdraw_seconds",
+        "Time from the cause of a withdrawal to BIRD's answer",
+        Histogram(counters.withdrawing),
+    );
 }
 
 fn register_peers(registry: &mut Registry, view: &BgpView) {
@@ -181,9 +233,10 @@ pub async fn serve(
 mod tests {
     use std::collections::BTreeMap;
 
+    use flock_core::bgp::config::BirdIdent;
     use flock_core::bgp::control::BirdVersion;
     use flock_core::bgp::observed::{ObservedChannel, SessionState};
-    use flock_core::bgp::plan::Asn;
+    use flock_core::bgp::plan::{Asn, BGP_PORT};
     use flock_core::bgp::status::{BgpStatus, PeerStatus};
 
     use super::*;
@@ -194,6 +247,7 @@ mod tests {
             ObservedChannel { up: true, imported: 3, filtered: 1, exported: 2, ..Default::default() };
         PeerStatus {
             address: "2001:db8::1".parse().unwrap(),
+            session: BirdIdent::of_peer(&"2001:db8::1".parse().unwrap(), BGP_PORT),
             asn: Asn(65000.try_into().unwrap()),
             internal: false,
             state: SessionState::Established,
@@ -212,7 +266,10 @@ mod tests {
             config: ConfigStatus::Applied { revision: "1".to_owned() },
             peers: vec![peer()],
         };
-        let view = BgpView { status, counters: Counters { applied: 1, refused: 0, rolled_back: 2 } };
+        let mut counters = Counters { applied: 1, rolled_back: 2, ..Counters::default() };
+        counters.anycast.withdrawn = 3;
+        let anycast = [(AddressFamily::IPv6, 4)].into();
+        let view = BgpView { status, counters, anycast, ..BgpView::default() };
         let cidr = "203.0.113.0/26".parse().unwrap();
         let pools = vec![PoolUsage { cidr, size: 61, used: 2, resting: 1 }];
         let text = exposition(&Snapshot { attachments: 2, pools, bgp: Arc::new(view) }).unwrap();
@@ -221,6 +278,10 @@ mod tests {
             "flock_ipam_pool_used_addresses{cidr=\"203.0.113.0/26\"} 2",
             "flock_bird_up 1",
             "flock_bgp_config_changes_total{outcome=\"rolled_back\"} 2",
+            "flock_anycast_advertised{address_family=\"ipv6\"} 4",
+            "flock_anycast_changes_total{change=\"withdrawn\"} 3",
+            "flock_anycast_withdraw_seconds_bucket{le=\"0.025\"} 0",
+            "flock_anycast_withdraw_seconds_bucket{le=\"+Inf\"} 0",
             "flock_bgp_session_up{peer=\"2001:db8::1\",asn=\"65000\"} 1",
             "flock_bgp_imported_prefixes{peer=\"2001:db8::1\",asn=\"65000\",family=\"ipv6\"} 3",
         ] {

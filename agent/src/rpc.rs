@@ -5,6 +5,7 @@ mod convert;
 mod inspect;
 
 use std::future::Future;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use flock_kernel::Kernel;
@@ -17,6 +18,7 @@ use tonic::transport::Server;
 use tonic::transport::server::UdsConnectInfo;
 use tonic::{Request, Status};
 
+use crate::anycast::AnycastView;
 use crate::attach::Attachments;
 use crate::bgp::BgpView;
 use crate::source::Source;
@@ -29,6 +31,10 @@ pub struct Parts<K, S> {
     pub node: String,
     /// BGP, as it is.
     pub bgp: watch::Receiver<Arc<BgpView>>,
+    /// Anycast, as it is.
+    pub anycast: watch::Receiver<Arc<AnycastView>>,
+    /// BIRD's control socket.
+    pub bird: PathBuf,
 }
 
 /// Serves until `shutdown`, then finishes the calls that are under way.
@@ -37,9 +43,9 @@ pub async fn serve<K: Kernel, S: Source>(
     listener: UnixListener,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), tonic::transport::Error> {
-    let Parts { attachments, node, bgp } = parts;
+    let Parts { attachments, node, bgp, anycast, bird } = parts;
     let cni = cni::Service { attachments: Arc::clone(&attachments) };
-    let inspect = inspect::Service { attachments, node, bgp };
+    let inspect = inspect::Service { attachments, node, bgp, anycast, bird };
     Server::builder()
         .add_service(CniServer::with_interceptor(cni, root_only))
         .add_service(InspectServer::with_interceptor(inspect, root_only))

@@ -17,8 +17,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use flock_core::attachment::PodName;
+use flock_core::claim::AddressPool;
 use flock_core::node::NodePlan;
 use flock_core::pod::Pod;
+use flock_core::selector::Labels;
 use ipnet::IpNet;
 use tokio::sync::watch;
 
@@ -31,6 +33,10 @@ pub struct Desired {
     pub cluster: BTreeSet<IpNet>,
     /// The pods that are known.
     pub pods: BTreeMap<PodName, Arc<Pod>>,
+    /// All AddressPools, by name; no two have the same.
+    pub pools: Vec<AddressPool>,
+    /// The labels of the namespaces that are known, `kubernetes.io/metadata.name` among them.
+    pub namespaces: BTreeMap<String, Labels>,
     /// What was refused, and why.
     pub problems: Vec<Problem>,
 }

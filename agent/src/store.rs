@@ -174,6 +174,7 @@ fn record_name(id: &AttachmentId) -> String {
 
 #[cfg(test)]
 mod tests {
+    use flock_core::claim::Claimed;
     use flock_core::prefix::PodAddresses;
     use flock_core::record::{NewRecord, Phase};
 
@@ -188,6 +189,7 @@ mod tests {
             netns: None,
             host_link: "flock0a1b2c3d".parse().unwrap(),
             addresses: PodAddresses { v6: None, v4: Some(Ipv4Addr::new(192, 0, 2, 5)) },
+            claimed: Claimed::default(),
             created: Timestamp::UNIX_EPOCH,
         };
         Record::new(Phase::Ready, new)

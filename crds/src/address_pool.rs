@@ -33,8 +33,9 @@ pub struct AddressPoolSpec {
     /// What the addresses are for.
     #[serde(rename = "use")]
     pub usage: PoolUse,
-    /// The namespaces whose pods may claim them; `{}` is all of them.
-    pub namespace_selector: LabelSelector,
+    /// The namespaces whose pods may claim them; `{}` is all of them. It must be there, but a YAML reader takes an empty
+    /// field for `{}` where it is not optional.
+    pub namespace_selector: Option<LabelSelector>,
     /// How many nodes advertise an anycast address at most; any number unless said.
     pub max_advertisers: Option<Scalar<i64>>,
 }

@@ -32,6 +32,8 @@ pub struct BgpSpec {
     pub import: ImportSpec,
     /// What is advertised for the node's pods; `NodePrefix` unless said.
     pub aggregation: Option<Aggregation>,
+    /// How routers are told how many pods serve an anycast address here; `None` unless said.
+    pub anycast_weight: Option<AnycastWeight>,
 }
 
 /// One of `spec.bgp.peers`: a router that the node speaks BGP with.
@@ -157,6 +159,18 @@ pub enum Aggregation {
     Both,
 }
 
+/// `spec.bgp.anycastWeight`: how routers are told how many pods serve an anycast address on the node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub enum AnycastWeight {
+    /// By the link bandwidth extended community (draft-ietf-idr-link-bandwidth).
+    LinkBandwidth,
+    /// By the multi-exit discriminator (RFC 4271, section 5.1.4).
+    #[serde(rename = "MED")]
+    Med,
+    /// Not at all.
+    None,
+}
+
 /// A number or a switch. Its refusal says what was written and what is accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Scalar<T>(pub T);
@@ -235,7 +249,8 @@ mod tests {
     #[test]
     fn what_is_not_said_is_left_open() {
         let bgp = spec("{asn: 65001, peers: [{address: 192.0.2.1, asn: 65000, bfd: {}}]}");
-        assert_eq!((bgp.asn, bgp.listen_port, bgp.aggregation), (Scalar(65001), None, None));
+        assert_eq!((bgp.asn, bgp.listen_port), (Scalar(65001), None));
+        assert_eq!((bgp.aggregation, bgp.anycast_weight), (None, None));
         assert_eq!(bgp.import, ImportSpec::default());
         assert_eq!(bgp.peers[0].bfd, Some(BfdSpec::default()));
         assert_eq!(bgp.peers[0].graceful_restart, GracefulRestartSpec::default());
@@ -244,10 +259,14 @@ mod tests {
 
     #[test]
     fn names_are_those_of_the_api() {
-        let bgp = spec("{asn: 1, routerID: 192.0.2.1, listenPort: 1179, aggregation: Both}");
+        let bgp =
+            spec("{asn: 1, routerID: 192.0.2.1, listenPort: 1179, aggregation: Both, anycastWeight: MED}");
         assert_eq!(bgp.router_id.as_deref(), Some("192.0.2.1"));
         assert_eq!(bgp.listen_port, Some(Scalar(1179)));
         assert_eq!(bgp.aggregation, Some(Aggregation::Both));
+        assert_eq!(bgp.anycast_weight, Some(AnycastWeight::Med));
+        let bgp = spec("{asn: 1, anycastWeight: None}");
+        assert_eq!(bgp.anycast_weight, Some(AnycastWeight::None));
     }
 
     #[test]
@@ -263,6 +282,7 @@ mod tests {
             ("{asn: 1, peers: [{address: a, asn: 1, passive: maybe}]}", "\"maybe\" is not true or false"),
             ("{asn: 1, peers: [{address: a, asn: 1, passive: 1}]}", "\"1\" is not true or false"),
             ("{asn: 1, aggregation: All}", "expected one of NodePrefix, Pods, Both"),
+            ("{asn: 1, anycastWeight: Med}", "expected one of LinkBandwidth, MED, None"),
             ("{asn: 1, peer: []}", "unknown field `peer`"),
         ];
         for (yaml, expected) in cases {

@@ -1,7 +1,7 @@
 //! flock's Kubernetes types, API group `flock.fritzlab.net/v1alpha1`.
 //!
 //! * [`node_config`]: NodeConfig, what a node gives its pods.
-//! * [`status`]: what the agent says of it.
+//! * [`status`], [`anycast`]: what the agent says of it.
 //! * [`bgp`]: NodeConfig `spec.bgp`, whom the node speaks BGP with.
 //! * [`address_pool`]: AddressPool, which addresses pods may name themselves.
 //! * [`duration`]: durations as Kubernetes writes them, `30s`.
@@ -9,6 +9,7 @@
 //! These are the shapes that people write. What they mean together is decided where they become core's types.
 
 pub mod address_pool;
+pub mod anycast;
 pub mod bgp;
 pub mod duration;
 pub mod node_config;

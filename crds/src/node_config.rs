@@ -61,8 +61,11 @@ pub struct NodeConfigSpec {
     pub cooldown: Option<Duration>,
     /// Not served yet.
     pub node_selector: Option<Unserved>,
-    /// Not served yet.
-    pub claims: Option<Unserved>,
+    /// Which addresses pods may name themselves; `Pools` unless said.
+    pub claims: Option<Claims>,
+    /// What the node does when pods with anycast addresses come and go.
+    #[serde(default)]
+    pub anycast: AnycastSpec,
     /// Not served yet.
     pub masquerade: Option<Unserved>,
     /// Not served yet.
@@ -77,7 +80,6 @@ impl NodeConfigSpec {
     pub fn unserved(&self) -> Vec<&'static str> {
         let fields = [
             ("nodeSelector", &self.node_selector),
-            ("claims", &self.claims),
             ("masquerade", &self.masquerade),
             ("policy", &self.policy),
         ];
@@ -93,6 +95,35 @@ pub struct Defaults {
     pub ipv6: Option<bool>,
     /// Whether a pod that says nothing gets IPv4.
     pub ipv4: Option<bool>,
+}
+
+/// NodeConfig `spec.claims`: which addresses pods may name themselves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub enum Claims {
+    /// Those that an AddressPool has for the pod's namespace.
+    Pools,
+    /// Whatever is nobody else's.
+    Any,
+}
+
+/// NodeConfig `spec.anycast`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct AnycastSpec {
+    /// What becomes of the connections of a pod that stops to take new ones; `Keep` unless said.
+    pub established_connections: Option<EstablishedConnections>,
+    /// How long an address that was withdrawn more than once within a minute stays withdrawn at least: 0s to 1h; 1s
+    /// unless said.
+    pub hold_down: Option<Duration>,
+}
+
+/// `establishedConnections` of `spec.anycast`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub enum EstablishedConnections {
+    /// They stay with the pod as long as it is there.
+    Keep,
+    /// They go where new ones go, and are reset there.
+    Move,
 }
 
 /// An address family, as Kubernetes' `ipFamilies` spell it.
@@ -158,7 +189,8 @@ spec:
   uplinks: ["eth0"]
   mtu: 1500
   cooldown: 1m
-  claims: Pools
+  claims: Any
+  anycast: {establishedConnections: Move, holdDown: 5s}
   masquerade: {ipv4: {enabled: false}}
   bgp: {asn: 65001, peers: []}
 "#;
@@ -174,8 +206,35 @@ spec:
         assert_eq!(config.spec.cidr6, [Prefix("2001:db8:a:1::/64".parse().unwrap())]);
         assert_eq!(config.spec.defaults, Defaults { ipv6: Some(true), ipv4: Some(false) });
         assert_eq!(config.spec.cooldown, Some("60s".parse().unwrap()));
-        assert_eq!(config.spec.unserved(), ["claims", "masquerade"]);
+        assert_eq!(config.spec.unserved(), ["masquerade"]);
+        assert_eq!(config.spec.claims, Some(Claims::Any));
+        let anycast = AnycastSpec {
+            established_connections: Some(EstablishedConnections::Move),
+            hold_down: Some("5s".parse().unwrap()),
+        };
+        assert_eq!(config.spec.anycast, anycast);
         assert_eq!(config.spec.bgp.unwrap().asn, Scalar(65001));
+    }
+
+    #[test]
+    fn what_is_not_said_is_left_open() {
+        let spec: NodeConfigSpec = serde_saphyr::from_str("{anycast: {}}").unwrap();
+        assert_eq!(spec, NodeConfigSpec::default());
+        assert_eq!((spec.claims, spec.anycast), (None, AnycastSpec::default()));
+    }
+
+    #[test]
+    fn a_name_that_is_none_of_the_apis_is_refused_with_those_that_are() {
+        let cases = [
+            ("claims: Any", "claims: All", "expected one of Pools, Any"),
+            ("Connections: Move", "Connections: Drop", "expected one of Keep, Move"),
+            ("holdDown: 5s", "holdDown: 5", "write numbers with units"),
+            ("holdDown: 5s", "holddown: 5s", "unknown field `holddown`"),
+        ];
+        for (good, bad, words) in cases {
+            let message = error(&FULL.replace(good, bad));
+            assert!(message.contains(words), "{bad}: {message}");
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@
 //! * [`manifest`], [`router`], [`node`], [`sandbox`]: the machines of a trial and what is written for them.
 //! * [`agent`], [`plugin`]: `flock-agent` and `flock` as systemd and kubelet start them.
 //! * [`daemon`], [`frr`], [`bird`]: routers that speak BGP. [`speaker`], [`fabric`]: nodes that speak it with them.
-//! * [`flow`]: traffic of which every packet is accounted for.
+//! * [`flow`]: traffic of which every packet is accounted for; [`service`]: connections that stay open.
 //! * [`requirements`], [`suite`]: what a suite needs, and how its trials are run.
 
 pub mod agent;
@@ -30,6 +30,7 @@ pub mod plugin;
 pub mod requirements;
 pub mod router;
 pub mod sandbox;
+pub mod service;
 pub mod speaker;
 pub mod suite;
 pub mod world;
@@ -46,5 +47,6 @@ pub use node::Node;
 pub use plugin::{CniError, Invocation, Outcome};
 pub use router::Router;
 pub use sandbox::{Attached, Sandbox};
+pub use service::{Connection, Service};
 pub use speaker::Speaker;
 pub use world::{Site, World};

@@ -1,11 +1,16 @@
 //! Manifests as users write them.
 
 mod bgp;
+mod namespace;
+mod pod;
+mod pool;
 
-use std::collections::BTreeMap;
 use std::fmt::Write;
 
 pub use bgp::{Bgp, Peer};
+pub use namespace::{Namespace, namespace};
+pub use pod::Pod;
+pub use pool::AddressPool;
 
 /// A NodeConfig.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,6 +47,18 @@ impl NodeConfig {
         Self { cidr6: cidr6.iter().map(|&cidr| cidr.to_owned()).collect(), ..self }
     }
 
+    /// With `spec.claims`: `Pools` or `Any`.
+    #[must_use]
+    pub fn claims(self, claims: &str) -> Self {
+        self.with(&format!("claims: {claims}"))
+    }
+
+    /// With `spec.anycast`: `Keep` or `Move`, and a duration as `1s`.
+    #[must_use]
+    pub fn anycast(self, established: &str, hold_down: &str) -> Self {
+        self.with(&format!("anycast: {{establishedConnections: {established}, holdDown: {hold_down}}}"))
+    }
+
     /// The document.
     pub fn yaml(&self) -> String {
         let mut text = format!(
@@ -59,100 +76,47 @@ impl NodeConfig {
     }
 }
 
-/// A pod as a manifest describes it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Pod {
-    /// Its namespace.
-    pub namespace: String,
-    /// Its name.
-    pub name: String,
-    /// Its annotations, by full key.
-    pub annotations: BTreeMap<String, String>,
-    /// The Deployment that owns it, by way of a ReplicaSet.
-    pub deployment: Option<String>,
-}
-
-impl Pod {
-    /// A pod of namespace `default` that asks for nothing.
-    pub fn new(name: &str) -> Self {
-        Self {
-            namespace: "default".to_owned(),
-            name: name.to_owned(),
-            annotations: BTreeMap::new(),
-            deployment: None,
-        }
-    }
-
-    /// With annotation `flock.fritzlab.net/KEY`.
-    #[must_use]
-    pub fn annotated(mut self, key: &str, value: &str) -> Self {
-        self.annotations.insert(format!("flock.fritzlab.net/{key}"), value.to_owned());
-        self
-    }
-
-    /// Owned by this Deployment.
-    #[must_use]
-    pub fn of_deployment(self, name: &str) -> Self {
-        Self { deployment: Some(name.to_owned()), ..self }
-    }
-
-    /// The document.
-    pub fn yaml(&self) -> String {
-        let mut text = format!(
-            "apiVersion: v1\nkind: Pod\nmetadata:\n  name: {}\n  namespace: {}\n",
-            self.name, self.namespace
-        );
-        if let Some(deployment) = &self.deployment {
-            text.push_str("  labels: {pod-template-hash: 7f9c6d5b8}\n  ownerReferences:\n");
-            let owner = "  - {apiVersion: apps/v1, kind: ReplicaSet, controller: true";
-            writeln!(
-                text,
-                "{owner}, name: {deployment}-7f9c6d5b8, uid: 8c0e7a52-0000-4000-8000-000000000001}}"
-            )
-            .ok();
-        }
-        if !self.annotations.is_empty() {
-            text.push_str("  annotations:\n");
-        }
-        for (key, value) in &self.annotations {
-            writeln!(text, "    {key}: {value:?}").ok();
-        }
-        text.push_str("spec:\n  containers:\n  - {name: main, image: \"registry.example/web:1\"}\n");
-        text
-    }
-}
-
-/// A Namespace document.
-pub fn namespace(name: &str) -> String {
-    format!(
-        "apiVersion: v1\nkind: Namespace\nmetadata:\n  name: {name}\n  labels: {{kubernetes.io/metadata.name: {name}}}\n"
-    )
-}
-
 #[cfg(test)]
 mod tests {
+    use flock_agent::source::document::{Object, Reading, split};
+    use flock_core::claim::Claims;
+    use flock_core::node::EstablishedConnections;
+
     use super::*;
 
-    #[test]
-    fn a_pod_says_what_it_asks_for() {
-        let yaml = Pod::new("web-0").annotated("ipv4", "false").of_deployment("web").yaml();
-        assert!(yaml.contains("    flock.fritzlab.net/ipv4: \"false\"\n"), "{yaml}");
-        assert!(yaml.contains("kind: ReplicaSet, controller: true, name: web-7f9c6d5b8"), "{yaml}");
+    /// What the agent reads, with nothing to remark upon.
+    pub(super) fn read(yaml: &str) -> Object {
+        match split(yaml)[0].read() {
+            Ok(Reading { object: Some(object), remarks }) if remarks.is_empty() => object,
+            other => panic!("{yaml}{other:?}"),
+        }
     }
 
-    #[test]
-    fn a_node_lists_its_prefixes() {
-        let config = NodeConfig {
+    fn config() -> NodeConfig {
+        NodeConfig {
             name: "node-a".to_owned(),
             cidr6: vec!["2001:db8:a:1::/64".to_owned()],
             cidr4: Vec::new(),
             fields: Vec::new(),
             ip_algo: None,
-        };
-        let yaml = config.with("mtu: 1400").yaml();
+        }
+    }
+
+    #[test]
+    fn a_node_lists_its_prefixes() {
+        let yaml = config().with("mtu: 1400").yaml();
         assert!(
             yaml.ends_with("spec:\n  cidr6: [\"2001:db8:a:1::/64\"]\n  cidr4: []\n  mtu: 1400\n"),
             "{yaml}"
         );
+    }
+
+    #[test]
+    fn a_node_says_what_becomes_of_claims_and_anycast_addresses() {
+        let bgp = Bgp::new(65001).anycast_weight("MED");
+        let yaml = config().claims("Any").anycast("Move", "5s").with(&bgp.field()).yaml();
+        let Object::Node(plan) = read(&yaml) else { panic!("{yaml}") };
+        assert_eq!((plan.claims, plan.anycast.established), (Claims::Any, EstablishedConnections::Move));
+        assert_eq!(plan.anycast.hold_down.as_secs(), 5);
     }
 }

@@ -4,6 +4,8 @@
 
 #[path = "bird/arbitrary.rs"]
 mod arbitrary;
+#[path = "bird/claims.rs"]
+mod claims;
 #[path = "bird/golden.rs"]
 mod golden;
 #[path = "bird/hostile.rs"]
@@ -37,6 +39,8 @@ fn main() -> ExitCode {
             "nothing_but_the_nodes_own_prefixes_is_exported",
             plans::only_own_prefixes_are_exported as fn() -> Result<()>,
         ),
+        ("what_pods_may_claim_is_exported", plans::what_may_be_claimed_is_exported),
+        ("anycast_routes_are_replaced_in_the_text", plans::routes_are_replaced_in_the_text),
         ("nothing_on_a_link_or_of_the_node_is_learned", plans::nothing_protected_is_learned),
         ("hostile_values_end_at_the_typed_parsers", hostile::values_end_at_the_parsers),
         ("the_kernel_filter_knows_flocks_own_routes", golden::the_kernel_filter_knows_flocks_own_routes),

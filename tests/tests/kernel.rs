@@ -2,14 +2,22 @@
 //!
 //! Each trial has a thread of its own in a new network namespace, the node, and further threads whose namespaces are
 //! the pods. Nothing has a name in the file system: when the threads end, everything is gone, failure or not.
-//! Needs root and `ip`; `FLOCK_SKIP_ROOT_TESTS=1` marks all trials as ignored.
+//! Needs root, `ip` and `nft`; `FLOCK_SKIP_ROOT_TESTS=1` marks all trials as ignored.
 
+#[path = "kernel/anycast.rs"]
+mod anycast;
+#[path = "kernel/connections.rs"]
+mod connections;
 #[path = "kernel/ground.rs"]
 mod ground;
 #[path = "kernel/links.rs"]
 mod links;
+#[path = "kernel/marks.rs"]
+mod marks;
 #[path = "kernel/node.rs"]
 mod node;
+#[path = "kernel/steering.rs"]
+mod steering;
 #[path = "kernel/watching.rs"]
 mod watching;
 
@@ -35,7 +43,15 @@ fn main() -> ExitCode {
 }
 
 fn all() -> Vec<Trial> {
-    let trials = [links::trials(), node::trials(), watching::trials()].concat();
+    let trials = [
+        anycast::trials(),
+        links::trials(),
+        node::trials(),
+        watching::trials(),
+        steering::trials(),
+        marks::trials(),
+    ]
+    .concat();
     trials.into_iter().map(|(name, body)| trial(name, body)).collect()
 }
 

@@ -1,6 +1,7 @@
 //! A pod's annotations `flock.fritzlab.net/*`, typed.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::str::FromStr;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
@@ -12,9 +13,6 @@ use crate::prefix::Family;
 
 /// What all keys of ours begin with.
 pub const PREFIX: &str = "flock.fritzlab.net/";
-
-/// Names that a later release will serve.
-const PLANNED: [&str; 2] = ["anycast", "addresses"];
 
 /// The most of a value that a message repeats, in characters.
 const QUOTED: usize = 100;
@@ -32,6 +30,10 @@ pub enum Key {
     Cidr4,
     /// `ip-algo`: what the IPv6 address shows.
     IpAlgo,
+    /// `addresses`: the pod's own addresses, instead of IPAM's.
+    Addresses,
+    /// `anycast`: addresses that it serves together with other pods.
+    Anycast,
 }
 
 /// What a pod asks for by annotation. Nothing there: nothing said.
@@ -47,6 +49,10 @@ pub struct PodAnnotations {
     pub cidr4: Vec<Ipv4Net>,
     /// As written; it is judged together with the node's ([`crate::algo::resolve`]).
     pub ip_algo: Option<String>,
+    /// Its own addresses, in order: the first of each family takes the place of IPAM's.
+    pub addresses: Vec<IpAddr>,
+    /// Anycast addresses, in order.
+    pub anycast: Vec<IpAddr>,
 }
 
 /// An annotation that cannot be obeyed.
@@ -88,7 +94,25 @@ pub enum Problem {
         /// The key's family.
         wanted: Family,
     },
+    /// No address at all, or none between two commas.
+    #[error("an address is empty; accepted are {ADDRESSES}; to have none, remove the annotation")]
+    NoAddress,
+    /// Not an address.
+    #[error("{} is no address; accepted are {ADDRESSES}", quoted(.0))]
+    NotAddress(String),
+    /// Twice in the list.
+    #[error("{0} is there twice: name it once")]
+    Twice(IpAddr),
+    /// Nobody needs so many.
+    #[error("{0} addresses are too many: at most {MOST_ADDRESSES} are accepted")]
+    TooMany(usize),
 }
+
+/// What a list of addresses looks like.
+const ADDRESSES: &str = "addresses such as 2001:db8:53::1 and 198.51.100.53, separated by commas";
+
+/// Each is an address, a neighbour or a route in the kernel, and a route at every router.
+const MOST_ADDRESSES: usize = 32;
 
 /// Something about a pod that does not stop it, but that somebody should hear of.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -105,9 +129,6 @@ pub enum Concern {
     /// A key of ours that does not exist.
     #[error("annotation {} is unknown and ignored: there are {}", quoted(.0), known())]
     UnknownKey(String),
-    /// A key that a later release will serve.
-    #[error("annotation {PREFIX}{0} is ignored: it is planned, but not served by this release")]
-    NotServed(&'static str),
     /// An `ip-algo` that is none.
     #[error("{0}")]
     IpAlgo(Ignored),
@@ -117,7 +138,8 @@ pub enum Concern {
 }
 
 impl Key {
-    const ALL: [Key; 5] = [Key::Ipv6, Key::Ipv4, Key::Cidr6, Key::Cidr4, Key::IpAlgo];
+    const ALL: [Key; 7] =
+        [Key::Ipv6, Key::Ipv4, Key::Cidr6, Key::Cidr4, Key::IpAlgo, Key::Addresses, Key::Anycast];
 
     /// The name after the prefix.
     fn name(self) -> &'static str {
@@ -127,6 +149,8 @@ impl Key {
             Key::Cidr6 => "cidr6",
             Key::Cidr4 => "cidr4",
             Key::IpAlgo => "ip-algo",
+            Key::Addresses => "addresses",
+            Key::Anycast => "anycast",
         }
     }
 }
@@ -154,6 +178,8 @@ impl PodAnnotations {
             cidr4: read(pod, Key::Cidr4, |list| prefixes(list, Family::IPv4, Ipv4Net::trunc))?
                 .unwrap_or_default(),
             ip_algo: read(pod, Key::IpAlgo, |value| Ok(value.to_owned()))?,
+            addresses: read(pod, Key::Addresses, addresses)?.unwrap_or_default(),
+            anycast: read(pod, Key::Anycast, addresses)?.unwrap_or_default(),
         };
         Ok((annotations, warnings(pod)))
     }
@@ -191,14 +217,29 @@ fn prefixes<N: FromStr>(list: &str, wanted: Family, trunc: fn(&N) -> N) -> Resul
     list.split(',').map(|item| parse(item.trim())).collect()
 }
 
+fn addresses(list: &str) -> Result<Vec<IpAddr>, Problem> {
+    let mut found = Vec::new();
+    for item in list.split(',').map(str::trim) {
+        let address = match item.parse() {
+            Ok(address) => address,
+            Err(_) if item.is_empty() => return Err(Problem::NoAddress),
+            Err(_) => return Err(Problem::NotAddress(item.to_owned())),
+        };
+        if found.contains(&address) {
+            return Err(Problem::Twice(address));
+        }
+        found.push(address);
+    }
+    if found.len() > MOST_ADDRESSES { Err(Problem::TooMany(found.len())) } else { Ok(found) }
+}
+
 fn warnings(pod: &Pod) -> Vec<Warning> {
     let concerns = pod.annotations.keys().filter_map(|key| {
         let name = key.strip_prefix(PREFIX)?;
         if Key::ALL.iter().any(|known| known.name() == name) {
             return None;
         }
-        let planned = PLANNED.into_iter().find(|planned| *planned == name);
-        Some(planned.map_or_else(|| Concern::UnknownKey(key.clone()), Concern::NotServed))
+        Some(Concern::UnknownKey(key.clone()))
     });
     concerns.map(|concern| Warning { pod: pod.name.clone(), concern }).collect()
 }

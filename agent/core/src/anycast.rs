@@ -1,12 +1,31 @@
 //! Anycast on one node: which addresses are served, by which pods, and whether the node tells its routers.
 //!
+//! ```text
+//!  attachments x pods x AddressPools --> Member --resolve--> Group --+--> Routes: where packets go
+//!                                                                    +--> Damper --> Announced: what routers are told
+//! ```
+//!
 //! A pod takes part while it is ready and not on its way out. The node advertises an address as long as one of its
-//! pods takes part in it.
+//! pods takes part in it, unless the address's AddressPool lets fewer nodes advertise than there are.
+
+mod cause;
+mod damper;
+mod election;
+mod routes;
+
+pub use cause::causes;
+pub use damper::{Damped, Damper};
+pub use election::is_elected;
+pub use routes::{RouteChange, Routes, route_changes};
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::net::IpAddr;
+use std::num::NonZeroU32;
 
 use crate::attachment::{AttachmentId, IfName, PodName};
+use crate::claim::ClaimProblem;
+use crate::pod::Readiness;
 use crate::prefix::{Family, PodAddresses};
 
 /// An attachment that claims anycast addresses, and whether its pod can serve.
@@ -20,23 +39,10 @@ pub struct Member {
     pub link: IfName,
     /// The pod's own addresses: the next hops.
     pub addresses: PodAddresses,
-    /// What it claims.
-    pub anycast: BTreeSet<IpAddr>,
+    /// What it claims, and what speaks against it today: AddressPools come and go.
+    pub claims: BTreeMap<IpAddr, Option<ClaimProblem>>,
     /// Whether it can serve.
     pub readiness: Readiness,
-}
-
-/// Whether a pod can serve.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Readiness {
-    /// It is Ready and has no deletionTimestamp.
-    Ready,
-    /// It is not Ready.
-    NotReady,
-    /// It has a deletionTimestamp: what the probe says does not count any more.
-    Terminating,
-    /// Nobody knows the pod, or not any more.
-    Unknown,
 }
 
 /// Where packets to an anycast address go.
@@ -48,40 +54,96 @@ pub struct NextHop {
     pub link: IfName,
 }
 
+impl fmt::Display for NextHop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "via {} dev {}", self.via, self.link)
+    }
+}
+
+/// What the node tells its routers of single addresses.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Announced {
+    /// Anycast addresses, with the number of pods that serve each here.
+    pub anycast: BTreeMap<IpAddr, NonZeroU32>,
+    /// Addresses that pods have chosen themselves and that are in none of the node's prefixes.
+    pub fixed: BTreeSet<IpAddr>,
+}
+
+/// A pod's part in an anycast address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seat {
+    /// The pod.
+    pub pod: PodName,
+    /// Whether it takes part.
+    pub standing: Standing,
+}
+
+/// Whether a pod takes part in an anycast address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Standing {
+    /// It is a next hop.
+    Serving,
+    /// It is not ready, or is on its way out.
+    Out(Readiness),
+    /// It may not have the address any more.
+    Refused(ClaimProblem),
+    /// It has no address of the family. A claim of such a pod is refused at ADD.
+    NoFamily,
+}
+
 /// One anycast address on this node.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Group {
     /// The pods that can serve it: the route, and the reason to advertise it. Empty: neither.
     pub next_hops: BTreeSet<NextHop>,
-    /// All pods that claim it, and whether they can serve.
-    pub members: BTreeMap<PodName, Readiness>,
+    /// All pods that claim it.
+    pub seats: BTreeMap<AttachmentId, Seat>,
 }
 
+/// Every address that is claimed on this node.
+pub type Groups = BTreeMap<IpAddr, Group>;
+
 impl Group {
-    /// Whether the node tells its routers of the address.
-    pub fn is_advertised(&self) -> bool {
-        !self.next_hops.is_empty()
+    /// How many pods serve it; none: it is not to be advertised.
+    pub fn weight(&self) -> Option<NonZeroU32> {
+        u32::try_from(self.next_hops.len()).ok().and_then(NonZeroU32::new)
     }
 }
 
 /// Every address that is claimed on this node.
-pub fn resolve<'a>(members: impl IntoIterator<Item = &'a Member>) -> BTreeMap<IpAddr, Group> {
-    let mut groups: BTreeMap<IpAddr, Group> = BTreeMap::new();
+pub fn resolve<'a>(members: impl IntoIterator<Item = &'a Member>) -> Groups {
+    let mut groups = Groups::new();
     for member in members {
-        for address in &member.anycast {
+        for (address, problem) in &member.claims {
             let group = groups.entry(*address).or_default();
-            group.members.insert(member.pod.clone(), member.readiness);
-            group.next_hops.extend(next_hop(member, Family::of(*address)));
+            let standing = match next_hop(member, Family::of(*address), problem.as_ref()) {
+                Ok(hop) => {
+                    group.next_hops.insert(hop);
+                    Standing::Serving
+                }
+                Err(standing) => standing,
+            };
+            group.seats.insert(member.id.clone(), Seat { pod: member.pod.clone(), standing });
         }
     }
     groups
 }
 
-/// None for a pod that cannot serve, or that has no address of the family: a claim of such a pod is refused at ADD.
-fn next_hop(member: &Member, family: Family) -> Option<NextHop> {
-    let via = member.addresses.iter().find(|own| Family::of(*own) == family)?;
-    let serves = member.readiness == Readiness::Ready;
-    serves.then(|| NextHop { via, link: member.link.clone() })
+/// The routes that groups need.
+pub fn routes(groups: &Groups) -> Routes {
+    let served = groups.iter().filter(|(_, group)| !group.next_hops.is_empty());
+    served.map(|(address, group)| (*address, group.next_hops.clone())).collect()
+}
+
+fn next_hop(member: &Member, family: Family, problem: Option<&ClaimProblem>) -> Result<NextHop, Standing> {
+    if let Some(problem) = problem {
+        return Err(Standing::Refused(problem.clone()));
+    }
+    let via = member.addresses.iter().find(|own| Family::of(*own) == family).ok_or(Standing::NoFamily)?;
+    match member.readiness {
+        Readiness::Ready => Ok(NextHop { via, link: member.link.clone() }),
+        readiness => Err(Standing::Out(readiness)),
+    }
 }
 
 #[cfg(test)]
@@ -99,7 +161,7 @@ mod tests {
                 v6: Some(format!("2001:db8:a:1::{number}").parse().unwrap()),
                 v4: Some(format!("203.0.113.{number}").parse().unwrap()),
             },
-            anycast: anycast.iter().map(|address| address.parse().unwrap()).collect(),
+            claims: anycast.iter().map(|address| (address.parse().unwrap(), None)).collect(),
             readiness,
         }
     }
@@ -123,16 +185,35 @@ mod tests {
         for readiness in [Readiness::NotReady, Readiness::Terminating, Readiness::Unknown] {
             let groups = resolve(&[member(1, readiness, &BOTH)]);
             let group = &groups[&BOTH[0].parse().unwrap()];
-            assert!(!group.is_advertised() && group.members.len() == 1, "{readiness:?}");
+            assert!(group.weight().is_none() && group.seats.len() == 1, "{readiness:?}");
+            assert!(routes(&groups).is_empty());
         }
-        assert!(resolve(&[member(1, Readiness::Ready, &BOTH)]).values().all(Group::is_advertised));
+        assert!(
+            resolve(&[member(1, Readiness::Ready, &BOTH)]).values().all(|group| group.weight().is_some())
+        );
     }
 
     #[test]
     fn a_pod_without_the_family_is_no_next_hop() {
         let mut v6_only = member(1, Readiness::Ready, &BOTH);
         v6_only.addresses.v4 = None;
-        assert!(!resolve(&[v6_only])[&BOTH[1].parse().unwrap()].is_advertised());
+        let groups = resolve(&[v6_only]);
+        assert_eq!(groups[&BOTH[1].parse().unwrap()].weight(), None);
+        assert_eq!(groups[&BOTH[0].parse().unwrap()].weight(), NonZeroU32::new(1));
+    }
+
+    #[test]
+    fn a_claim_that_is_not_admitted_any_more_is_none() {
+        let mut refused = member(1, Readiness::Ready, &BOTH);
+        let v6: IpAddr = BOTH[0].parse().unwrap();
+        refused.claims.insert(v6, Some(ClaimProblem::Infrastructure));
+        let groups = resolve(&[refused]);
+        assert_eq!(groups[&v6].weight(), None);
+        assert_eq!(
+            groups[&v6].seats.values().next().unwrap().standing,
+            Standing::Refused(ClaimProblem::Infrastructure)
+        );
+        assert_eq!(routes(&groups).len(), 1);
     }
 
     proptest! {

@@ -5,15 +5,17 @@
 //! `spec.claims: Any` turns the pools off, never the rest: what is a node's, another pod's or no host's address at all
 //! is refused always.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 
 use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
 
 use crate::attachment::PodName;
 use crate::selector::{LabelSelector, Labels};
+use crate::steering::FlowSlot;
 
 /// What a claimed address is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -41,6 +43,28 @@ impl fmt::Display for Use {
             Use::Anycast => "Anycast",
             Use::Static => "Static",
         })
+    }
+}
+
+/// The addresses that an attachment's pod has asked for by name.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Claimed {
+    /// On the interface: the first of each family is the attachment's own, the others come beside it.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub addresses: BTreeSet<IpAddr>,
+    /// On the pod's `lo`.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub anycast: BTreeSet<IpAddr>,
+    /// The mark of its connections; none for a pod without anycast addresses.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub slot: Option<FlowSlot>,
+}
+
+impl Claimed {
+    /// Whether there is nothing.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
     }
 }
 
@@ -80,8 +104,12 @@ pub struct Registry<'a> {
     pub namespace: &'a Labels,
     /// Addresses that belong to nodes, API servers and routers.
     pub infrastructure: &'a BTreeSet<IpAddr>,
-    /// Prefixes that IPAM gives addresses from: the whole cluster's.
-    pub ipam: &'a BTreeSet<IpNet>,
+    /// Prefixes that this node gives pods addresses from.
+    pub own: &'a BTreeSet<IpNet>,
+    /// Prefixes that other nodes give pods addresses from.
+    pub others: &'a BTreeSet<IpNet>,
+    /// What the node's other pods have, and as what.
+    pub taken: &'a BTreeMap<IpAddr, (Use, PodName)>,
 }
 
 /// Why a claim is refused.
@@ -110,6 +138,14 @@ pub enum ClaimProblem {
     /// Another pod has, or will have, it from IPAM.
     #[error("is in {0}, which pods get addresses of by themselves: an anycast address is from outside")]
     Ipam(IpNet),
+    /// A pod of another node has, or will have, it from IPAM.
+    #[error(
+        "is in {0}, which another node gives pods addresses of: name one of this node's prefixes, or of none"
+    )]
+    OtherNode(IpNet),
+    /// Another pod has it.
+    #[error("is pod {0}'s already, and not for sharing with this one: name another address")]
+    Taken(PodName),
     /// No pool has it.
     #[error(
         "is in no AddressPool for {usage}; to let namespace {namespace} have it, write: {{apiVersion: flock.fritzlab.net/v1alpha1, kind: AddressPool, metadata: {{name: {namespace}}}, spec: {{cidrs: [\"{host}\"], use: {usage}, namespaceSelector: {{matchLabels: {{kubernetes.io/metadata.name: {namespace}}}}}}}}}"
@@ -151,6 +187,7 @@ pub fn admit(pod: &PodName, usage: Use, address: IpAddr, registry: &Registry<'_>
         .map(ClaimProblem::NoHost)
         .or_else(|| registry.infrastructure.contains(&address).then_some(ClaimProblem::Infrastructure))
         .or_else(|| in_ipam(usage, address, registry))
+        .or_else(|| taken(pod, usage, address, registry))
         .or_else(|| outside_pools(pod, usage, address, registry));
     problem.map_or(Ok(()), |problem| Err(ClaimError { pod: pod.clone(), usage, address, problem }))
 }
@@ -170,8 +207,18 @@ fn no_host(address: IpAddr) -> Option<&'static str> {
 
 /// One pod's own address may be out of its node's prefix; one of many pods cannot be.
 fn in_ipam(usage: Use, address: IpAddr, registry: &Registry<'_>) -> Option<ClaimProblem> {
-    let found = registry.ipam.iter().find(|net| net.contains(&address)).filter(|_| usage == Use::Anycast);
-    found.copied().map(ClaimProblem::Ipam)
+    let holding = |nets: &BTreeSet<IpNet>| nets.iter().find(|net| net.contains(&address)).copied();
+    match usage {
+        Use::Anycast => holding(registry.own).or_else(|| holding(registry.others)).map(ClaimProblem::Ipam),
+        Use::Static => holding(registry.others).map(ClaimProblem::OtherNode),
+    }
+}
+
+/// Only anycast addresses are shared, and only as such.
+fn taken(pod: &PodName, usage: Use, address: IpAddr, registry: &Registry<'_>) -> Option<ClaimProblem> {
+    let (as_what, owner) = registry.taken.get(&address)?;
+    let shared = usage == Use::Anycast && *as_what == Use::Anycast;
+    (!shared && owner != pod).then(|| ClaimProblem::Taken(owner.clone()))
 }
 
 fn outside_pools(
@@ -229,7 +276,12 @@ mod tests {
             pools: &pools,
             namespace: &namespace,
             infrastructure: &BTreeSet::from(["192.0.2.1".parse().unwrap()]),
-            ipam: &BTreeSet::from(["2001:db8:a::/48".parse().unwrap()]),
+            own: &BTreeSet::from(["2001:db8:a:1::/64".parse().unwrap()]),
+            others: &BTreeSet::from(["2001:db8:a:2::/64".parse().unwrap()]),
+            taken: &BTreeMap::from([
+                ("198.51.100.40".parse().unwrap(), (Use::Static, PodName::new("web", "plex").unwrap())),
+                ("198.51.100.41".parse().unwrap(), (Use::Anycast, PodName::new("web", "dns").unwrap())),
+            ]),
         };
         let pod = PodName::new("dns", "resolver-0").unwrap();
         match admit(&pod, usage, address.parse().unwrap(), &registry) {
@@ -277,7 +329,9 @@ mod tests {
     fn what_is_somebody_elses_is_refused_whatever_claims_says() {
         let cases = [
             ("192.0.2.1", "belongs to a node or a router"),
-            ("2001:db8:a:1::5", "is in 2001:db8:a::/48"),
+            ("2001:db8:a:1::5", "is in 2001:db8:a:1::/64"),
+            ("2001:db8:a:2::5", "is in 2001:db8:a:2::/64"),
+            ("198.51.100.40", "is pod web/plex's already"),
             ("::1", "a loopback address"),
             ("fe80::5", "a link-local address"),
             ("169.254.1.1", "a link-local address"),
@@ -292,5 +346,9 @@ mod tests {
             }
         }
         assert_eq!(judged(Claims::Any, Use::Anycast, "203.0.113.9"), "");
+        assert_eq!(judged(Claims::Any, Use::Anycast, "198.51.100.41"), "");
+        assert!(judged(Claims::Any, Use::Static, "198.51.100.41").contains("is pod web/dns's already"));
+        assert!(judged(Claims::Any, Use::Static, "2001:db8:a:2::5").contains("which another node gives"));
+        assert_eq!(judged(Claims::Any, Use::Static, "2001:db8:a:1::5"), "");
     }
 }

@@ -20,7 +20,7 @@ pub fn annotations(data: &[u8]) {
     let annotations: BTreeMap<String, String> =
         pairs.map(|(key, value)| (format!("{PREFIX}{key}"), value.to_owned())).collect();
     let Ok(name) = PodName::new("default", "web-0") else { return };
-    let pod = Pod { name, uid: None, annotations, labels: BTreeMap::new(), controller: None, image: None };
+    let pod = Pod { annotations, ..Pod::new(name) };
     match PodAnnotations::parse(&pod) {
         Ok((parsed, warnings)) => {
             let lines = warnings.iter().map(ToString::to_string);

@@ -177,23 +177,11 @@ fn blackholes(plan: &NodePlan, state: &HostState) -> Vec<HostChange> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
 
     use super::*;
-    use crate::node::{FamilyDefaults, Pools};
 
     fn node(uplinks: Uplinks, mtu: Option<u32>) -> NodePlan {
-        NodePlan {
-            name: "node-a".to_owned(),
-            pools: Pools::default(),
-            defaults: FamilyDefaults::default(),
-            primary: Family::IPv6,
-            uplinks,
-            mtu,
-            cooldown: Duration::from_secs(30),
-            ip_algo: None,
-            bgp: None,
-        }
+        NodePlan { uplinks, mtu, ..NodePlan::new("node-a") }
     }
 
     fn named(names: &[&str]) -> Uplinks {

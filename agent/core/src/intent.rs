@@ -4,14 +4,17 @@ mod error;
 
 pub use error::{AskedBy, IntentError};
 
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use crate::algo::{self, Identity, IpAlgo};
-use crate::annotation::{Concern, PodAnnotations, Warning};
+use crate::annotation::{Concern, Key, PodAnnotations, Warning};
 use crate::attachment::PodName;
 use crate::node::NodePlan;
 use crate::pod::Pod;
-use crate::prefix::{Cidr4, Cidr6, Family};
+use crate::prefix::{Cidr4, Cidr6, Family, PodAddresses};
 
 /// What a pod gets. It wants at least one family, and has at least one range for each family that it wants.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +23,44 @@ pub struct PodIntent {
     v6: Vec<Cidr6>,
     v4: Vec<Cidr4>,
     algo: Option<IpAlgo>,
+    fixed: Fixed,
+    anycast: BTreeSet<IpAddr>,
+}
+
+/// Addresses that the pod names itself instead of having IPAM choose.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Fixed {
+    /// In the place of IPAM's, as far as there are any.
+    pub addresses: PodAddresses,
+    /// Beside them.
+    pub extra: BTreeSet<IpAddr>,
+}
+
+impl Fixed {
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = IpAddr> {
+        self.addresses.iter().chain(self.extra.iter().copied())
+    }
+
+    /// The first of each family is the pod's, the others come beside it.
+    fn of(listed: &[IpAddr]) -> Self {
+        let v6 = listed.iter().find_map(|address| match address {
+            IpAddr::V6(v6) => Some(*v6),
+            IpAddr::V4(_) => None,
+        });
+        let v4 = listed.iter().find_map(|address| match address {
+            IpAddr::V4(v4) => Some(*v4),
+            IpAddr::V6(_) => None,
+        });
+        let addresses = PodAddresses { v6, v4 };
+        let first = |address: &IpAddr| addresses.iter().any(|own| own == *address);
+        let extra = listed.iter().filter(|address| !first(address)).copied().collect();
+        Self { addresses, extra }
+    }
+
+    fn has(&self, family: Family) -> bool {
+        self.addresses.iter().any(|address| Family::of(address) == family)
+    }
 }
 
 impl PodIntent {
@@ -33,12 +74,22 @@ impl PodIntent {
         &self.identity
     }
 
-    /// Where the IPv6 address comes from, the preferred range first; empty: the pod gets none.
+    /// The addresses that it names itself. Whether it may have them is [`crate::claim`]'s question.
+    pub fn fixed(&self) -> &Fixed {
+        &self.fixed
+    }
+
+    /// The anycast addresses that it is to serve.
+    pub fn anycast(&self) -> &BTreeSet<IpAddr> {
+        &self.anycast
+    }
+
+    /// Where the IPv6 address comes from, the preferred range first; empty: IPAM gives none.
     pub fn v6(&self) -> &[Cidr6] {
         &self.v6
     }
 
-    /// Where the IPv4 address comes from, the preferred range first; empty: the pod gets none.
+    /// Where the IPv4 address comes from, the preferred range first; empty: IPAM gives none.
     pub fn v4(&self) -> &[Cidr4] {
         &self.v4
     }
@@ -50,20 +101,31 @@ impl PodIntent {
 
     /// Whether the pod gets an address of this family.
     pub fn wants(&self, family: Family) -> bool {
-        match family {
+        let from_ipam = match family {
             Family::IPv6 => !self.v6.is_empty(),
             Family::IPv4 => !self.v4.is_empty(),
-        }
+        };
+        from_ipam || self.fixed.has(family)
     }
 }
 
 /// Joins what the pod asks for with what the node has.
 pub fn resolve(plan: &NodePlan, pod: &Pod) -> Result<(PodIntent, Vec<Warning>), IntentError> {
     let (asked, mut warnings) = PodAnnotations::parse(pod)?;
-    let wants_v6 = wants(plan, pod, Family::IPv6, asked.ipv6)?;
-    let wants_v4 = wants(plan, pod, Family::IPv4, asked.ipv4)?;
+    let fixed = Fixed::of(&asked.addresses);
+    let wants_v6 = wants(plan, pod, Family::IPv6, asked.ipv6, &fixed)?;
+    let wants_v4 = wants(plan, pod, Family::IPv4, asked.ipv4, &fixed)?;
     if !wants_v6 && !wants_v4 {
         return Err(IntentError::NoFamily { pod: pod.name.clone(), node: plan.name.clone() });
+    }
+    for (key, addresses) in [(Key::Addresses, &asked.addresses), (Key::Anycast, &asked.anycast)] {
+        let has = |address: &&IpAddr| if address.is_ipv6() { wants_v6 } else { wants_v4 };
+        if let Some(address) = addresses.iter().find(|address| !has(address)) {
+            return Err(IntentError::NoSuchFamily { pod: pod.name.clone(), key, address: *address });
+        }
+    }
+    if let Some(address) = asked.anycast.iter().find(|address| asked.addresses.contains(address)) {
+        return Err(IntentError::BothUses { pod: pod.name.clone(), address: *address });
     }
     let (algo, ignored) = algo::resolve(asked.ip_algo.as_deref(), plan.ip_algo.as_deref());
     let mut concerns: Vec<Concern> = ignored.into_iter().map(Concern::IpAlgo).collect();
@@ -72,19 +134,29 @@ pub fn resolve(plan: &NodePlan, pod: &Pod) -> Result<(PodIntent, Vec<Warning>), 
     warnings.extend(concerns.into_iter().map(|concern| Warning { pod: pod.name.clone(), concern }));
     let intent = PodIntent {
         identity: Identity { pod: pod.name.clone(), app: pod.app().to_owned(), image: pod.image.clone() },
-        v6: if wants_v6 { ranges6(plan, pod, &asked.cidr6)? } else { Vec::new() },
-        v4: if wants_v4 { ranges4(plan, pod, &asked.cidr4)? } else { Vec::new() },
+        v6: if wants_v6 && !fixed.has(Family::IPv6) { ranges6(plan, pod, &asked.cidr6)? } else { Vec::new() },
+        v4: if wants_v4 && !fixed.has(Family::IPv4) { ranges4(plan, pod, &asked.cidr4)? } else { Vec::new() },
         algo,
+        fixed,
+        anycast: asked.anycast.into_iter().collect(),
     };
     Ok((intent, warnings))
 }
 
-/// The pod's word, else the node's, else true for a family that the node has.
-fn wants(plan: &NodePlan, pod: &Pod, family: Family, annotation: Option<bool>) -> Result<bool, IntentError> {
+/// The pod's word, else the node's, else true for a family that the node has, or that the pod has an address of its own
+/// in.
+fn wants(
+    plan: &NodePlan,
+    pod: &Pod,
+    family: Family,
+    annotation: Option<bool>,
+    fixed: &Fixed,
+) -> Result<bool, IntentError> {
     let (default, has_pool) = match family {
         Family::IPv6 => (plan.defaults.v6, !plan.pools.v6.is_empty()),
         Family::IPv4 => (plan.defaults.v4, !plan.pools.v4.is_empty()),
     };
+    let has_pool = has_pool || fixed.has(family);
     let asked_by = match (annotation, default) {
         (Some(false), _) | (None, Some(false)) => return Ok(false),
         (None, None) => return Ok(has_pool),

@@ -29,7 +29,7 @@ mod tests;
 pub use error::{Conflict, IpamError};
 pub use usage::PoolUsage;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
@@ -60,13 +60,16 @@ pub struct Draw<'a> {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Allocator {
     held: BTreeMap<AttachmentId, PodAddresses>,
+    /// What attachments have beside.
+    extra: BTreeMap<AttachmentId, BTreeSet<IpAddr>>,
     v6: BTreeMap<Ipv6Addr, AttachmentId>,
     v4: BTreeMap<Ipv4Addr, AttachmentId>,
     rests: Rests,
 }
 
 impl Allocator {
-    /// Gives an attachment one address of each family that `intent` wants, or, on error, none.
+    /// Gives an attachment one address of each family that `intent` wants, and those that its pod names itself; or, on
+    /// error, none. A rest keeps nobody from an address that he names.
     pub fn allocate(
         &mut self,
         id: &AttachmentId,
@@ -78,11 +81,47 @@ impl Allocator {
         }
         let Draw { random, now, cooldown } = draw;
         self.rests.set_clock(now);
+        let fixed = intent.fixed();
+        if let Some((address, owner)) = self.taken(fixed.iter(), id) {
+            return Err(IpamError::Taken { pod: intent.pod().clone(), address, owner });
+        }
+        // Held before anything is drawn, so that nothing of it is drawn.
+        self.hold(id, fixed.addresses);
+        self.hold_extra(id, &fixed.extra);
+        let drawn = self.draw(intent, random, now, cooldown);
+        match drawn {
+            Ok(PodAddresses { v6, v4 }) => {
+                let addresses = PodAddresses { v6: v6.or(fixed.addresses.v6), v4: v4.or(fixed.addresses.v4) };
+                self.hold(id, addresses);
+                Ok(addresses)
+            }
+            Err(error) => {
+                self.forget(id);
+                Err(error)
+            }
+        }
+    }
+
+    fn draw(
+        &self,
+        intent: &PodIntent,
+        random: &mut dyn Random,
+        now: Timestamp,
+        cooldown: Duration,
+    ) -> Result<PodAddresses, IpamError> {
         let v6 = if intent.v6().is_empty() { None } else { Some(self.pick_v6(intent, random)?) };
         let v4 = if intent.v4().is_empty() { None } else { Some(self.pick_v4(intent, now, cooldown)?) };
-        let addresses = PodAddresses { v6, v4 };
-        self.hold(id, addresses);
-        Ok(addresses)
+        Ok(PodAddresses { v6, v4 })
+    }
+
+    /// The first of these addresses that is another attachment's, and whose.
+    fn taken(
+        &self,
+        addresses: impl IntoIterator<Item = IpAddr>,
+        id: &AttachmentId,
+    ) -> Option<(IpAddr, AttachmentId)> {
+        let owner = |address| Some((address, self.owner(address).filter(|owner| *owner != id)?.clone()));
+        addresses.into_iter().find_map(owner)
     }
 
     /// Takes an attachment's addresses back; the IPv4 one begins its rest at `now`. None: it had none.
@@ -98,25 +137,33 @@ impl Allocator {
     /// Takes the addresses of an attachment back which no pod has ever used: nothing begins to rest.
     pub fn forget(&mut self, id: &AttachmentId) -> Option<PodAddresses> {
         let addresses = self.held.remove(id)?;
-        addresses.v6.map(|v6| self.v6.remove(&v6));
-        addresses.v4.map(|v4| self.v4.remove(&v4));
+        let extra = self.extra.remove(id).unwrap_or_default();
+        for address in addresses.iter().chain(extra) {
+            match address {
+                IpAddr::V6(v6) => drop(self.v6.remove(&v6)),
+                IpAddr::V4(v4) => drop(self.v4.remove(&v4)),
+            }
+        }
         Some(addresses)
     }
 
-    /// Makes addresses an attachment's again after a restart, whatever the pools are today. Repeating it changes
-    /// nothing; on error nothing is changed either.
-    pub fn restore(&mut self, id: &AttachmentId, addresses: PodAddresses) -> Result<(), Conflict> {
+    /// Makes addresses, and those beside them, an attachment's again after a restart, whatever the pools are today.
+    /// Repeating it changes nothing; on error nothing is changed either.
+    pub fn restore(
+        &mut self,
+        id: &AttachmentId,
+        addresses: PodAddresses,
+        extra: &BTreeSet<IpAddr>,
+    ) -> Result<(), Conflict> {
         if let Some(held) = self.addresses(id).filter(|held| *held != addresses) {
             return Err(Conflict::Attachment { id: id.clone(), held, addresses });
         }
-        let taken = addresses.iter().find_map(|address| {
-            self.owner(address).filter(|owner| *owner != id).map(|owner| (address, owner.clone()))
-        });
-        if let Some((address, owner)) = taken {
+        if let Some((address, owner)) = self.taken(addresses.iter().chain(extra.iter().copied()), id) {
             return Err(Conflict::Address { id: id.clone(), address, owner });
         }
         if addresses != PodAddresses::default() {
             self.hold(id, addresses);
+            self.hold_extra(id, extra);
         }
         Ok(())
     }
@@ -160,5 +207,17 @@ impl Allocator {
         self.held.insert(id.clone(), addresses);
         addresses.v6.map(|v6| self.v6.insert(v6, id.clone()));
         addresses.v4.map(|v4| self.v4.insert(v4, id.clone()));
+    }
+
+    fn hold_extra(&mut self, id: &AttachmentId, extra: &BTreeSet<IpAddr>) {
+        for address in extra {
+            match address {
+                IpAddr::V6(v6) => drop(self.v6.insert(*v6, id.clone())),
+                IpAddr::V4(v4) => drop(self.v4.insert(*v4, id.clone())),
+            }
+        }
+        if !extra.is_empty() {
+            self.extra.insert(id.clone(), extra.clone());
+        }
     }
 }

@@ -8,10 +8,10 @@
 //! * [`algo`], [`iid`], [`ipam`]: which addresses it gets.
 //! * [`record`]: what the store remembers of it.
 //! * [`link`]: which facts the kernel must hold for it, and the changes that bring them about.
-//! * [`host`]: the same for what belongs to the node as a whole: sysctls and blackholes.
+//! * [`host`]: what the node as a whole is observed to have, and its sysctls and blackholes.
 //! * [`bgp`]: what the node says to its routers and learns from them: `bird.conf` and the state of the sessions.
-//! * [`selector`], [`claim`], [`anycast`]: who may claim an address, and which pods serve it. The agent does not ask
-//!   them yet.
+//! * [`selector`], [`claim`], [`anycast`]: who may claim an address, and which pods serve it.
+//! * [`steering`]: how connections to an anycast address stay with their pod.
 //! * [`recovery`], [`sweep`]: how store and kernel are joined after a restart, and what is an orphan.
 
 pub mod algo;
@@ -34,4 +34,5 @@ pub mod prefix;
 pub mod record;
 pub mod recovery;
 pub mod selector;
+pub mod steering;
 pub mod sweep;

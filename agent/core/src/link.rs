@@ -19,6 +19,7 @@ use std::path::PathBuf;
 use ipnet::IpNet;
 
 use crate::attachment::{AttachmentId, IfName, PodName};
+use crate::claim::Claimed;
 use crate::prefix::PodAddresses;
 
 /// The IPv6 gateway of every pod: the host veth's own link-local address.
@@ -42,6 +43,8 @@ pub struct LinkSpec {
     pub mtu: u32,
     /// The pod's addresses.
     pub addresses: PodAddresses,
+    /// What it has claimed.
+    pub claimed: Claimed,
 }
 
 impl LinkSpec {
@@ -50,20 +53,26 @@ impl LinkSpec {
     pub fn facts(&self) -> Vec<Fact> {
         let mut facts = self.identity();
         facts.extend(self.sysctls());
-        facts.extend(
-            self.addresses.iter().map(|address| Fact::Address { side: Side::Pod, net: IpNet::from(address) }),
-        );
+        facts.extend(self.own().map(|address| Fact::Address { side: Side::Pod, net: IpNet::from(address) }));
+        facts.extend(self.claimed.anycast.iter().map(|address| Fact::LoopbackAddress { address: *address }));
         facts.extend([Fact::LoopbackUp, Fact::Up { side: Side::Pod }, Fact::Up { side: Side::Host }]);
         if self.addresses.v6.is_some() {
             facts.push(Fact::Address { side: Side::Host, net: host_net6() });
         }
         facts.extend(self.neighbours());
         facts.extend(self.pod_routes());
-        facts.extend(self.addresses.iter().map(|address| Fact::Route {
+        facts.extend(self.own().map(|address| Fact::Route {
             side: Side::Host,
             route: LinkRoute { dst: IpNet::from(address), via: None },
         }));
         facts
+    }
+
+    /// The addresses on the interface, the pod's own first.
+    pub fn own(&self) -> impl Iterator<Item = IpAddr> {
+        let first = |address: &IpAddr| self.addresses.iter().any(|own| own == *address);
+        let beside = self.claimed.addresses.iter().copied().filter(move |address| !first(address));
+        self.addresses.iter().chain(beside)
     }
 
     fn identity(&self) -> Vec<Fact> {
@@ -110,11 +119,8 @@ impl LinkSpec {
     }
 
     fn neighbours(&self) -> Vec<Fact> {
-        let on_host = self.addresses.iter().map(|address| Fact::Neighbour {
-            side: Side::Host,
-            address,
-            mac: pod_mac(&self.id),
-        });
+        let on_host =
+            self.own().map(|address| Fact::Neighbour { side: Side::Host, address, mac: pod_mac(&self.id) });
         let in_pod = self.gateways().map(|address| Fact::Neighbour {
             side: Side::Pod,
             address,

@@ -7,6 +7,7 @@ use ipnet::IpNet;
 
 use crate::attachment::IfName;
 use crate::bgp::plan::BgpPlan;
+use crate::claim::Claims;
 use crate::prefix::{Cidr4, Cidr6, Family};
 
 /// Everything that a NodeConfig says about pods' network, with defaults filled in.
@@ -28,8 +29,56 @@ pub struct NodePlan {
     pub cooldown: Duration,
     /// NodeConfig's `ip-algo` annotation, as written.
     pub ip_algo: Option<String>,
+    /// Who may claim anycast and operator-chosen addresses.
+    pub claims: Claims,
+    /// `spec.anycast`.
+    pub anycast: AnycastPlan,
     /// `spec.bgp`; none: the node speaks no BGP.
     pub bgp: Option<BgpPlan>,
+}
+
+impl NodePlan {
+    /// A node without prefixes, and everything else as when nothing is said.
+    pub fn new(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            pools: Pools::default(),
+            defaults: FamilyDefaults::default(),
+            primary: Family::IPv6,
+            uplinks: Uplinks::default(),
+            mtu: None,
+            cooldown: Duration::from_secs(30),
+            ip_algo: None,
+            claims: Claims::default(),
+            anycast: AnycastPlan::default(),
+            bgp: None,
+        }
+    }
+}
+
+/// NodeConfig `spec.anycast`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AnycastPlan {
+    /// What becomes of the connections of a pod that leaves.
+    pub established: EstablishedConnections,
+    /// How long an address that was withdrawn more than once within a minute stays withdrawn at least.
+    pub hold_down: Duration,
+}
+
+impl Default for AnycastPlan {
+    fn default() -> Self {
+        Self { established: EstablishedConnections::Keep, hold_down: Duration::from_secs(1) }
+    }
+}
+
+/// What becomes of established connections when their pod stops to take new ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum EstablishedConnections {
+    /// They stay with the pod as long as it is there.
+    #[default]
+    Keep,
+    /// They go where new ones go, and are reset there.
+    Move,
 }
 
 /// The node's prefixes, in the order of preference; no two of a family overlap.

@@ -19,6 +19,24 @@ pub struct Pod {
     pub controller: Option<Controller>,
     /// The first container's image reference.
     pub image: Option<String>,
+    /// `spec.nodeName`; none: it is not said.
+    pub node: Option<String>,
+    /// Whether it can serve.
+    pub readiness: Readiness,
+}
+
+/// Whether a pod can serve.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub enum Readiness {
+    /// Its condition `Ready` is `True`, and it has no deletionTimestamp.
+    Ready,
+    /// Its condition `Ready` is something else, or not there.
+    #[default]
+    NotReady,
+    /// It has a deletionTimestamp: what the probe says does not count any more.
+    Terminating,
+    /// Nobody knows the pod, or not any more.
+    Unknown,
 }
 
 /// The controller that owns a pod.
@@ -31,6 +49,20 @@ pub struct Controller {
 }
 
 impl Pod {
+    /// A pod that nothing is said of.
+    pub fn new(name: PodName) -> Self {
+        Self {
+            name,
+            uid: None,
+            annotations: BTreeMap::new(),
+            labels: BTreeMap::new(),
+            controller: None,
+            image: None,
+            node: None,
+            readiness: Readiness::default(),
+        }
+    }
+
     /// The workload that the pod belongs to: the Deployment's name for its ReplicaSets' pods, otherwise the
     /// controller's, otherwise the pod's own.
     pub fn app(&self) -> &str {
@@ -54,13 +86,10 @@ mod tests {
 
     fn app(controller: Option<(&str, &str)>, hash: Option<&str>) -> String {
         let pod = Pod {
-            name: PodName::new("default", "web-6d4cf56db6-x2x7q").unwrap(),
-            uid: None,
-            annotations: BTreeMap::new(),
             labels: hash.map(|hash| ("pod-template-hash".to_owned(), hash.to_owned())).into_iter().collect(),
             controller: controller
                 .map(|(kind, name)| Controller { kind: kind.to_owned(), name: name.to_owned() }),
-            image: None,
+            ..Pod::new(PodName::new("default", "web-6d4cf56db6-x2x7q").unwrap())
         };
         pod.app().to_owned()
     }

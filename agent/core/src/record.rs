@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::attachment::{AttachmentId, IfName, PodName};
+use crate::claim::Claimed;
 use crate::link::LinkSpec;
 use crate::prefix::PodAddresses;
 
@@ -35,6 +36,9 @@ pub struct Record {
     pub host_link: IfName,
     /// Its addresses.
     pub addresses: PodAddresses,
+    /// What its pod has claimed.
+    #[serde(skip_serializing_if = "Claimed::is_empty", default)]
+    pub claimed: Claimed,
     /// When the ADD came.
     pub created: Timestamp,
 }
@@ -73,6 +77,7 @@ pub struct NewRecord {
     pub netns: Option<PathBuf>,
     pub host_link: IfName,
     pub addresses: PodAddresses,
+    pub claimed: Claimed,
     pub created: Timestamp,
 }
 
@@ -90,8 +95,9 @@ pub enum RecordError {
 impl Record {
     /// A record of today's version.
     pub fn new(phase: Phase, new: NewRecord) -> Self {
-        let NewRecord { id, network, pod, uid, netns, host_link, addresses, created } = new;
-        Self { version: RECORD_VERSION, id, phase, network, pod, uid, netns, host_link, addresses, created }
+        let NewRecord { id, network, pod, uid, netns, host_link, addresses, claimed, created } = new;
+        let version = RECORD_VERSION;
+        Self { version, id, phase, network, pod, uid, netns, host_link, addresses, claimed, created }
     }
 
     /// The same attachment in another phase.
@@ -126,6 +132,7 @@ impl Record {
             host: self.host_link.clone(),
             mtu,
             addresses: self.addresses,
+            claimed: self.claimed.clone(),
         }
     }
 }
@@ -143,6 +150,7 @@ mod tests {
             netns: Some("/run/netns/web".into()),
             host_link: "flock0a1b2c3d".parse().unwrap(),
             addresses: PodAddresses { v6: Some("2001:db8::5".parse().unwrap()), v4: None },
+            claimed: Claimed::default(),
             created: Timestamp::UNIX_EPOCH,
         };
         Record::new(Phase::Ready, new)

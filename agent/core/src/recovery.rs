@@ -13,6 +13,7 @@ use std::net::IpAddr;
 use jiff::Timestamp;
 
 use crate::attachment::{AttachmentId, IfName};
+use crate::claim::Claimed;
 use crate::host::HostLink;
 use crate::link::{Fact, LinkAlias, LinkRoute, Side, host_mac};
 use crate::prefix::PodAddresses;
@@ -53,7 +54,7 @@ pub fn join(records: Vec<Record>, links: &BTreeMap<IfName, HostLink>, now: Times
 /// The record of a link that says whose it is and has addresses.
 fn rebuild(name: &IfName, link: &HostLink, now: Timestamp) -> Option<Record> {
     let LinkAlias { id, pod } = link.alias.as_deref()?.parse().ok()?;
-    let addresses = routed_addresses(&link.facts);
+    let (addresses, extra) = routed_addresses(&link.facts);
     if addresses == PodAddresses::default() || link.mac != host_mac(&id) {
         return None;
     }
@@ -66,25 +67,28 @@ fn rebuild(name: &IfName, link: &HostLink, now: Timestamp) -> Option<Record> {
         netns: None,
         host_link: name.clone(),
         addresses,
+        claimed: Claimed { addresses: extra, ..Claimed::default() },
         created: now,
     };
     Some(Record::new(Phase::Ready, new))
 }
 
-/// The pod's own addresses are those with an on-link host route of their full length.
-fn routed_addresses(facts: &BTreeSet<Fact>) -> PodAddresses {
-    let mut addresses = PodAddresses::default();
+/// The pod's own addresses are those with an on-link host route of their full length. Of several of a family, the lowest
+/// counts as the first: which one was is nowhere in the kernel.
+fn routed_addresses(facts: &BTreeSet<Fact>) -> (PodAddresses, BTreeSet<IpAddr>) {
+    let (mut addresses, mut extra) = (PodAddresses::default(), BTreeSet::new());
     for fact in facts {
         let Fact::Route { side: Side::Host, route: LinkRoute { dst, via: None } } = fact else {
             continue;
         };
         match dst.addr() {
-            IpAddr::V6(v6) if dst.prefix_len() == 128 => addresses.v6 = Some(v6),
-            IpAddr::V4(v4) if dst.prefix_len() == 32 => addresses.v4 = Some(v4),
-            _ => {}
+            _ if dst.prefix_len() != dst.max_prefix_len() => {}
+            IpAddr::V6(v6) if addresses.v6.is_none() => addresses.v6 = Some(v6),
+            IpAddr::V4(v4) if addresses.v4.is_none() => addresses.v4 = Some(v4),
+            other => drop(extra.insert(other)),
         }
     }
-    addresses
+    (addresses, extra)
 }
 
 /// Whether `link` belongs to attachment `id`: by its alias, or, before it has one, by its derived MAC address.
@@ -112,6 +116,7 @@ mod tests {
             netns: None,
             host_link: "flock00000001".parse().unwrap(),
             addresses: PodAddresses { v6: Some("2001:db8::5".parse().unwrap()), v4: None },
+            claimed: Claimed::default(),
             created: Timestamp::UNIX_EPOCH,
         };
         Record::new(phase, new)
@@ -155,6 +160,15 @@ mod tests {
         assert_eq!(rebuilt[0].addresses.v4, Some("192.0.2.5".parse().unwrap()));
         assert_eq!(rebuilt[0].addresses.v6, Some("2001:db8::5".parse().unwrap()));
         assert_eq!(rebuilt[0].phase, Phase::Ready);
+    }
+
+    #[test]
+    fn further_addresses_of_a_rebuilt_link_come_beside_the_first() {
+        let addresses = ["2001:db8::6", "2001:db8::5", "192.0.2.5"];
+        let links = links(link("a@eth0", Some("flock a@eth0 default/web-0"), &addresses));
+        let rebuilt = &join(Vec::new(), &links, Timestamp::UNIX_EPOCH).rebuilt[0];
+        assert_eq!(rebuilt.addresses.v6, Some("2001:db8::5".parse().unwrap()));
+        assert_eq!(rebuilt.claimed.addresses, BTreeSet::from(["2001:db8::6".parse().unwrap()]));
     }
 
     #[test]

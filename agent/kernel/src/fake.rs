@@ -7,9 +7,11 @@ use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use flock_core::anycast::{RouteChange, Routes};
 use flock_core::attachment::IfName;
 use flock_core::host::{DefaultRoute, HostChange, HostLink, HostState, HostSysctl};
 use flock_core::link::{Fact, LinkChange, LinkSpec, PodObserved};
+use flock_core::steering::Steering;
 use tokio::sync::mpsc::Sender;
 
 use self::state::State;
@@ -93,6 +95,16 @@ impl FakeKernel {
     /// Everything on the node.
     pub fn node(&self) -> HostState {
         self.inner().state.node()
+    }
+
+    /// The routes to anycast addresses.
+    pub fn anycast(&self) -> Routes {
+        self.inner().state.anycast.clone()
+    }
+
+    /// How established connections are steered.
+    pub fn steering(&self) -> Steering {
+        self.inner().state.steering.clone()
     }
 
     /// The facts of a host link and of its peer.
@@ -218,6 +230,27 @@ impl Kernel for FakeKernel {
         let mut inner = self.inner();
         inner.alive()?;
         changes.iter().try_for_each(|change| inner.step(|state| state.change_host(change)))
+    }
+
+    async fn anycast_routes(&self) -> Result<Routes, KernelError> {
+        self.inner().alive().map(|state| state.anycast.clone())
+    }
+
+    async fn change_anycast_routes(&self, changes: &[RouteChange]) -> Result<(), KernelError> {
+        let mut inner = self.inner();
+        inner.alive()?;
+        changes.iter().try_for_each(|change| inner.step(|state| state.change_anycast(change)))
+    }
+
+    async fn steer(&self, steering: &Steering) -> Result<(), KernelError> {
+        let mut inner = self.inner();
+        if inner.alive()?.steering == *steering {
+            return Ok(());
+        }
+        inner.step(|state| {
+            state.steering = steering.clone();
+            Ok(())
+        })
     }
 
     fn watch(&self) -> Result<Changes, KernelError> {

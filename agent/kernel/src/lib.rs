@@ -15,9 +15,11 @@ use std::future::Future;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use flock_core::anycast::{RouteChange, Routes};
 use flock_core::attachment::IfName;
 use flock_core::host::{HostChange, HostLink, HostState};
 use flock_core::link::{LinkChange, LinkSpec, PodObserved};
+use flock_core::steering::Steering;
 
 /// The routing-protocol number on every route that flock makes (`ip route show proto 70`). Free in
 /// `/etc/iproute2/rt_protos` and not known to be used by another network program.
@@ -51,6 +53,19 @@ pub trait Kernel: Send + Sync + 'static {
 
     /// Makes the changes in order; stops at the first one that fails.
     fn change_host(&self, changes: &[HostChange]) -> impl Future<Output = Result<(), KernelError>> + Send;
+
+    /// The routes to anycast addresses: host routes of ours that lead through a gateway.
+    fn anycast_routes(&self) -> impl Future<Output = Result<Routes, KernelError>> + Send;
+
+    /// Makes the changes in order. One that fails does not keep the others from being made; the first failure is
+    /// returned. Removing a route that is not there succeeds.
+    fn change_anycast_routes(
+        &self,
+        changes: &[RouteChange],
+    ) -> impl Future<Output = Result<(), KernelError>> + Send;
+
+    /// Makes the node steer established connections so, and no others; what is right already is not touched.
+    fn steer(&self, steering: &Steering) -> impl Future<Output = Result<(), KernelError>> + Send;
 
     /// Follows the kernel from now on.
     fn watch(&self) -> Result<Changes, KernelError>;

@@ -8,18 +8,23 @@
 //! * `netns`: namespaces and the threads for them. `sysctl`: files below `/proc/sys/net`.
 //! * `request`: the messages that we send. `decode`, `observe`: from the kernel's messages to facts.
 //! * `host`, `pod`: the node and one pod, looked at. `apply`: changes to a link.
+//! * `nexthop`: messages about nexthop objects. `anycast`: routes to anycast addresses.
+//! * `steering`: established connections stay with their pod.
 //! * `watch`: multicast messages about changes.
 
+mod anycast;
 mod apply;
 mod decode;
 mod errno;
 mod host;
 mod netns;
+mod nexthop;
 mod observe;
 mod pod;
 mod request;
 mod settle;
 mod socket;
+mod steering;
 mod sysctl;
 mod watch;
 mod wire;
@@ -27,12 +32,15 @@ mod wire;
 use std::path::Path;
 use std::sync::Arc;
 
+use flock_core::anycast::{RouteChange, Routes};
 use flock_core::attachment::IfName;
 use flock_core::host::{HostChange, HostLink, HostState};
 use flock_core::link::{LinkChange, LinkSpec, PodObserved};
+use flock_core::steering::Steering;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
 
+use self::anycast::Several;
 use self::errno::Failure;
 use self::netns::{Namespace, on_own_thread};
 use self::socket::Socket;
@@ -43,6 +51,9 @@ use crate::{Changes, Kernel, KernelError};
 pub struct LinuxKernel {
     node: Arc<Namespace>,
     turns: Arc<Semaphore>,
+    /// Held while anycast routes are changed: what is free, and what is unused, is decided by what is there.
+    anycast: Arc<Mutex<()>>,
+    several: Several,
 }
 
 /// How many links are changed at once. Every step of a change waits for the rtnl lock, which is one for the whole
@@ -56,9 +67,18 @@ impl LinuxKernel {
     /// needs Linux 4.20 or later (strict checking of dump requests). Its calls must be made in a tokio runtime.
     pub fn open() -> Result<Self, KernelError> {
         let opening = |failure: Failure| failure.of_step("open a netlink socket");
-        Socket::open().map_err(opening)?;
+        let several = Several::probe(&mut Socket::open().map_err(opening)?);
         let node = Namespace::of_this_thread().map_err(|error| opening(error.into()))?;
-        Ok(Self { node: Arc::new(node), turns: Arc::new(Semaphore::new(TURNS)) })
+        let turns = Arc::new(Semaphore::new(TURNS));
+        Ok(Self { node: Arc::new(node), turns, anycast: Arc::default(), several })
+    }
+
+    /// The kernel as it would be if it had no nexthop objects: anycast routes with several next hops are plain
+    /// multipath routes. Linux before 5.13 is such a kernel; this is for tests on a later one.
+    #[cfg(any(test, feature = "fake"))]
+    #[must_use]
+    pub fn without_nexthop_objects(self) -> Self {
+        Self { several: Several::Multipath, ..self }
     }
 
     /// Waits for a turn. It belongs to the thread that does the work, which goes on when its caller goes away.
@@ -128,6 +148,29 @@ impl Kernel for LinuxKernel {
     async fn change_host(&self, changes: &[HostChange]) -> Result<(), KernelError> {
         let changes = changes.to_vec();
         self.on_node(move |socket| host::apply(socket, &changes)).await
+    }
+
+    async fn anycast_routes(&self) -> Result<Routes, KernelError> {
+        let several = self.several;
+        self.on_node(move |socket| anycast::observe(socket, several)).await
+    }
+
+    async fn change_anycast_routes(&self, changes: &[RouteChange]) -> Result<(), KernelError> {
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let (several, changes) = (self.several, changes.to_vec());
+        let turn = Arc::clone(&self.anycast).lock_owned().await;
+        self.on_node(move |socket| {
+            let _turn = turn;
+            anycast::apply(socket, several, &changes)
+        })
+        .await
+    }
+
+    async fn steer(&self, steering: &Steering) -> Result<(), KernelError> {
+        let steering = steering.clone();
+        self.on_node(move |socket| steering::apply(socket, &steering)).await
     }
 
     fn watch(&self) -> Result<Changes, KernelError> {

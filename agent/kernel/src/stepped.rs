@@ -2,9 +2,11 @@
 
 use std::path::Path;
 
+use flock_core::anycast::{RouteChange, Routes};
 use flock_core::attachment::IfName;
 use flock_core::host::{HostChange, HostLink, HostState};
 use flock_core::link::{LinkChange, LinkSpec, PodObserved};
+use flock_core::steering::Steering;
 
 use crate::{Changes, Kernel, KernelError};
 
@@ -68,6 +70,26 @@ impl<K: Kernel, G: Gate> Kernel for Stepped<K, G> {
             self.gate.after(&step)?;
         }
         Ok(())
+    }
+
+    async fn anycast_routes(&self) -> Result<Routes, KernelError> {
+        self.gate.observe()?;
+        self.kernel.anycast_routes().await
+    }
+
+    async fn change_anycast_routes(&self, changes: &[RouteChange]) -> Result<(), KernelError> {
+        for change in changes {
+            let step = format!("{change:?}");
+            self.gate.before(&step)?;
+            self.kernel.change_anycast_routes(std::slice::from_ref(change)).await?;
+            self.gate.after(&step)?;
+        }
+        Ok(())
+    }
+
+    async fn steer(&self, steering: &Steering) -> Result<(), KernelError> {
+        self.gate.observe()?;
+        self.kernel.steer(steering).await
     }
 
     fn watch(&self) -> Result<Changes, KernelError> {

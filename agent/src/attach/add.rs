@@ -177,6 +177,7 @@ impl<K: Kernel, S: Source> Attachments<K, S> {
         if table.records.values().any(|record| record.host_link == *name) {
             return Ok(None);
         }
+        let claimed = self.claim(intent, &mut table)?;
         let draw = Draw { random: &mut SystemRandom, now, cooldown: node.cooldown };
         let addresses = table.allocator.allocate(&call.id, intent, draw)?;
         let new = NewRecord {
@@ -187,6 +188,7 @@ impl<K: Kernel, S: Source> Attachments<K, S> {
             netns: Some(call.netns.clone()),
             host_link: name.clone(),
             addresses,
+            claimed,
             created: now,
         };
         let record = Record::new(Phase::Adding, new);

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use flock_core::attachment::{AttachmentId, PodName};
+use flock_core::claim::ClaimError;
 use flock_core::intent::IntentError;
 use flock_core::ipam::IpamError;
 use flock_kernel::KernelError;
@@ -37,6 +38,12 @@ pub enum AttachError {
     /// The pod asks for what cannot be.
     #[error(transparent)]
     Intent(#[from] IntentError),
+    /// The pod names an address that it may not have.
+    #[error(transparent)]
+    Claim(#[from] ClaimError),
+    /// Too many pods have anycast addresses.
+    #[error("4095 pods of this node have anycast addresses already: delete some")]
+    NoSlot,
     /// There is no address.
     #[error(transparent)]
     Ipam(#[from] IpamError),
@@ -95,8 +102,8 @@ impl AttachError {
             AttachError::NotReady(_) | AttachError::UnknownPod { .. } | AttachError::OtherPod { .. } => {
                 CniCode::TryAgain
             }
-            AttachError::Intent(_) => CniCode::InvalidPod,
-            AttachError::Ipam(_) => CniCode::NoAddress,
+            AttachError::Intent(_) | AttachError::Claim(_) => CniCode::InvalidPod,
+            AttachError::Ipam(_) | AttachError::NoSlot => CniCode::NoAddress,
             AttachError::Store(_) => CniCode::Io,
             AttachError::Kernel(
                 KernelError::NoNamespace(_)

@@ -29,7 +29,7 @@ impl<K: Kernel, S: Source> Attachments<K, S> {
         for record in ready.into_iter().chain(interrupted.iter().cloned()) {
             self.take_in(record);
         }
-        for record in rebuilt {
+        for record in rebuilt.into_iter().map(|record| self.reclaim(record)) {
             tracing::warn!(attachment = %record.id, pod = %record.pod, addresses = %record.addresses, "rebuilt from the kernel: its file was damaged or lost");
             self.store.save(&record)?;
             self.take_in(record);
@@ -47,7 +47,9 @@ impl<K: Kernel, S: Source> Attachments<K, S> {
 
     fn take_in(&self, record: Record) {
         let mut table = self.table();
-        if let Err(conflict) = table.allocator.restore(&record.id, record.addresses) {
+        if let Err(conflict) =
+            table.allocator.restore(&record.id, record.addresses, &record.claimed.addresses)
+        {
             tracing::error!(attachment = %record.id, %conflict, "two attachments have one address; delete one of the two pods");
         }
         table.records.insert(record);

@@ -55,9 +55,14 @@ impl ConfFiles {
         self.dir.join("bird.conf")
     }
 
-    /// What is on trial.
+    /// What is on trial. It stays when it was taken back: people want to see it.
     pub fn candidate(&self) -> PathBuf {
         self.dir.join("candidate.conf")
+    }
+
+    /// What BIRD runs, with other anycast routes, on its way to BIRD.
+    pub(super) fn amended(&self) -> PathBuf {
+        self.dir.join("amended.conf")
     }
 
     /// Whether this text is the last good configuration.
@@ -76,14 +81,21 @@ impl ConfFiles {
         self.write(self.candidate(), text)
     }
 
-    /// The configuration has proved itself.
+    /// Writes what BIRD runs, with other anycast routes.
+    pub(super) fn write_amended(&self, text: &str) -> Result<(), ConfError> {
+        self.write(self.amended(), text)
+    }
+
+    /// This is what BIRD is to be started with.
     pub(super) fn keep(&self, text: &str) -> Result<(), ConfError> {
-        self.write(self.last_good(), text)?;
-        self.files.remove(&self.candidate()).map_err(|cause| ConfError::File {
-            action: "remove",
-            path: self.candidate(),
-            cause,
-        })
+        self.write(self.last_good(), text)
+    }
+
+    /// BIRD has read the file, and nobody needs it any more.
+    pub(super) fn discard(&self, path: PathBuf) {
+        if let Err(error) = self.files.remove(&path) {
+            tracing::warn!(%error, file = %path.display(), "cannot remove a configuration that is not needed any more");
+        }
     }
 
     fn write(&self, path: PathBuf, text: &str) -> Result<(), ConfError> {

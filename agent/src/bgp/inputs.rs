@@ -9,11 +9,12 @@ use std::sync::Arc;
 use flock_core::bgp::config::Password;
 use flock_core::bgp::control::BirdVersion;
 use flock_core::bgp::plan::BgpPlan;
-use flock_core::bgp::render::{BirdConf, render};
+use flock_core::bgp::render::{self, AnycastRoutes, Base};
 use flock_core::bgp::resolve::{self, Resolved, Surroundings};
 use flock_core::prefix::PodAddresses;
 use tokio::sync::watch;
 
+use crate::anycast::Announcement;
 use crate::attach::HostView;
 use crate::source::Desired;
 
@@ -29,6 +30,8 @@ pub struct Inputs {
     pub host: watch::Receiver<HostView>,
     /// The addresses of the node's pods.
     pub pods: watch::Receiver<BTreeSet<PodAddresses>>,
+    /// The single addresses that the node tells of.
+    pub announced: watch::Receiver<Arc<Announcement>>,
 }
 
 /// What BIRD is to run.
@@ -36,8 +39,12 @@ pub struct Inputs {
 pub(super) struct Wanted {
     /// The plan; none: the node is to speak no BGP.
     pub(super) plan: Option<BgpPlan>,
-    /// The configuration.
-    pub(super) conf: BirdConf,
+    /// The configuration, but for its anycast routes.
+    pub(super) base: Base,
+    /// Its anycast routes: today's announcement.
+    pub(super) routes: AnycastRoutes,
+    /// Where they come from.
+    pub(super) announcement: Arc<Announcement>,
     /// The names of its sessions.
     pub(super) sessions: BTreeSet<String>,
     /// Peers that cannot be started, by index, and why.
@@ -51,6 +58,7 @@ impl Inputs {
             changed = self.desired.changed() => changed.is_ok(),
             changed = self.host.changed() => changed.is_ok(),
             changed = self.pods.changed() => changed.is_ok(),
+            changed = self.announced.changed() => changed.is_ok(),
         }
     }
 
@@ -62,6 +70,7 @@ impl Inputs {
             return silence();
         };
         let host = self.host.borrow().clone();
+        let announcement = self.announced.borrow().clone();
         let around = Surroundings {
             node: &node.name,
             pools: &node.pools,
@@ -69,14 +78,17 @@ impl Inputs {
             subnets: &host.subnets,
             uplinks: &host.uplinks,
             pods: &self.pods.borrow(),
+            announced: &announcement.announced,
+            claimable: &announcement.claimable,
             passwords: &passwords(plan),
             bird,
         };
         let Resolved { config, refused } =
             resolve::resolve(plan, &around).map_err(|error| error.to_string())?;
         let sessions = config.sessions.iter().map(|session| session.name.to_string()).collect();
-        let conf = render(&config).map_err(|error| error.to_string())?;
-        Ok(Wanted { plan: Some(plan.clone()), conf, sessions, refused })
+        let base = render::base(&config).map_err(|error| error.to_string())?;
+        let routes = AnycastRoutes::of(&config);
+        Ok(Wanted { plan: Some(plan.clone()), base, routes, announcement, sessions, refused })
     }
 
     /// Whether there are files that nobody tells about when they change.
@@ -88,8 +100,15 @@ impl Inputs {
 }
 
 fn silence() -> Result<Wanted, String> {
-    let conf = render(&resolve::silent()).map_err(|error| error.to_string())?;
-    Ok(Wanted { plan: None, conf, sessions: BTreeSet::new(), refused: BTreeMap::new() })
+    let base = render::base(&resolve::silent()).map_err(|error| error.to_string())?;
+    Ok(Wanted {
+        plan: None,
+        base,
+        routes: AnycastRoutes::default(),
+        announcement: Arc::default(),
+        sessions: BTreeSet::new(),
+        refused: BTreeMap::new(),
+    })
 }
 
 fn passwords(plan: &BgpPlan) -> BTreeMap<PathBuf, Result<Password, String>> {

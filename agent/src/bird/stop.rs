@@ -24,8 +24,9 @@ use tokio::time::{Instant, sleep};
 use super::client::{BirdError, Client, Command};
 use super::marker::Marker;
 
-/// The static protocols from which the node's prefixes come, in every bird.conf that flock writes.
-pub const ORIGINATING: [&str; 2] = ["own6", "own4"];
+/// The static protocols from which the node's routes come, in every bird.conf that flock writes, in the order in which
+/// they are withdrawn: anycast has other nodes to go to.
+pub const ORIGINATING: [&str; 4] = ["anycast6", "anycast4", "own6", "own4"];
 /// The time that BIRD has to withdraw everything.
 const WITHDRAW: Duration = Duration::from_secs(5);
 /// The time that BIRD has to end.
@@ -278,7 +279,7 @@ impl fmt::Display for Step {
             }
             Step::NotRunning => f.write_str("BIRD is not running: nothing to stop"),
             Step::Withdrawn(protocols) => {
-                write!(f, "withdrawn from all peers: everything of {}", protocols.join(" and "))
+                write!(f, "withdrawn from all peers: everything of {}", protocols.join(", "))
             }
             Step::NothingToWithdraw => {
                 f.write_str("BIRD advertises nothing of this node: nothing to withdraw")

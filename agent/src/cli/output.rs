@@ -1,5 +1,6 @@
 //! Answers as tables and as JSON.
 
+mod anycast;
 mod bgp;
 
 use std::io::{self, Write as _};
@@ -11,6 +12,7 @@ use flock_rpc::v1alpha1::{Attachment, Fact, ShowAttachmentResponse, ShowNodeResp
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+pub(super) use anycast::anycast;
 pub(super) use bgp::bgp;
 
 use super::Format;

@@ -133,7 +133,7 @@ pub(super) fn attachment(record: &Record, mtu: u32) -> wire::Attachment {
             name: record.pod.name.clone(),
             uid: record.uid.clone().unwrap_or_default(),
         }),
-        addresses: record.addresses.iter().map(|address| address.to_string()).collect(),
+        addresses: record.link(mtu).own().map(|address| address.to_string()).collect(),
         host_link: record.host_link.to_string(),
         mtu,
         phase: record.phase.as_str().to_owned(),

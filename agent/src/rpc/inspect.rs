@@ -1,5 +1,6 @@
 //! People's questions.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use flock_core::ipam::PoolUsage;
@@ -7,16 +8,19 @@ use flock_core::link::Comparison;
 use flock_kernel::Kernel;
 use flock_rpc::v1alpha1::inspect_server::Inspect;
 use flock_rpc::v1alpha1::{
-    self as wire, ListAttachmentsRequest, ListAttachmentsResponse, ShowAttachmentRequest,
-    ShowAttachmentResponse, ShowBgpRequest, ShowBgpResponse, ShowNodeRequest, ShowNodeResponse,
+    self as wire, ListAttachmentsRequest, ListAttachmentsResponse, ShowAnycastRequest, ShowAnycastResponse,
+    ShowAttachmentRequest, ShowAttachmentResponse, ShowBgpRequest, ShowBgpResponse, ShowNodeRequest,
+    ShowNodeResponse,
 };
 use tokio::sync::watch;
 use tonic::{Request, Response, Status};
 
 use super::convert;
+use crate::anycast::publish::Told;
+use crate::anycast::{self, AnycastView};
 use crate::attach::{Attachments, Inspection};
-use crate::bgp::BgpView;
 use crate::bgp::publish::node_status;
+use crate::bgp::{self, BgpView};
 use crate::source::Source;
 
 /// Serves flockctl.
@@ -24,6 +28,8 @@ pub(super) struct Service<K, S> {
     pub(super) attachments: Arc<Attachments<K, S>>,
     pub(super) node: String,
     pub(super) bgp: watch::Receiver<Arc<BgpView>>,
+    pub(super) anycast: watch::Receiver<Arc<AnycastView>>,
+    pub(super) bird: PathBuf,
 }
 
 #[tonic::async_trait]
@@ -68,6 +74,27 @@ impl<K: Kernel, S: Source> Inspect for Service<K, S> {
         let status = node_status(&self.bgp.borrow().status);
         let status = serde_json::to_vec(&status).map_err(|error| Status::internal(error.to_string()))?;
         Ok(Response::new(ShowBgpResponse { status }))
+    }
+
+    async fn show_anycast(
+        &self,
+        _: Request<ShowAnycastRequest>,
+    ) -> Result<Response<ShowAnycastResponse>, Status> {
+        let view = self.anycast.borrow().clone();
+        let told = self.told().await;
+        let records = self.attachments.records().into_iter().map(|record| (record.id.clone(), record));
+        let status = anycast::publish::node_status(&view, &records.collect(), &told);
+        let status = serde_json::to_vec(&status).map_err(|error| Status::internal(error.to_string()))?;
+        Ok(Response::new(ShowAnycastResponse { status }))
+    }
+}
+
+impl<K: Kernel, S: Source> Service<K, S> {
+    /// What BIRD says of anycast addresses; asked now, not remembered.
+    async fn told(&self) -> Result<Told, String> {
+        let sessions = self.bgp.borrow().sessions.clone();
+        let advertised = bgp::advertised(&self.bird, &sessions).await.map_err(|error| error.to_string())?;
+        Ok(Told { since: advertised.since, peers: advertised.peers })
     }
 }
 

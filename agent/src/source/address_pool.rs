@@ -59,8 +59,10 @@ fn cidrs(at: &Path, given: &[String]) -> Result<Vec<IpNet>, FieldError> {
     Ok(cidrs)
 }
 
-fn selector(at: &Path, given: Selector) -> Result<LabelSelector, FieldError> {
-    let Selector { match_labels, match_expressions } = given;
+fn selector(at: &Path, given: Option<Selector>) -> Result<LabelSelector, FieldError> {
+    let Some(Selector { match_labels, match_expressions }) = given else {
+        return Err(at.refuse("missing: say whose pods may claim the addresses; {} is every namespace"));
+    };
     let labels = match_labels
         .into_iter()
         .map(|(key, value)| Ok(Requirement { key, operator: Operator::In(BTreeSet::from([value])) }));
@@ -130,6 +132,11 @@ mod tests {
             (
                 r#"{cidrs: ["10.0.0.0/8"], use: Static, maxAdvertisers: 0, namespaceSelector: {}}"#,
                 "spec.maxAdvertisers: ",
+            ),
+            (r#"{cidrs: ["10.0.0.0/8"], use: Static}"#, "spec.namespaceSelector: missing"),
+            (
+                r#"{cidrs: ["10.0.0.0/8"], use: Static, namespaceSelector: }"#,
+                "spec.namespaceSelector: missing",
             ),
             (
                 r#"{cidrs: ["10.0.0.0/8"], use: Static, namespaceSelector: {matchExpressions: [{key: a, operator: In}]}}"#,

@@ -9,7 +9,9 @@ use std::net::Ipv4Addr;
 use std::num::{NonZeroU16, NonZeroU32};
 use std::ops::RangeInclusive;
 
-use flock_core::bgp::plan::{Aggregation, Asn, BGP_PORT, BgpPlan, Peer, PrefixRange, RouterId};
+use flock_core::bgp::plan::{
+    Aggregation, AnycastWeight, Asn, BGP_PORT, BgpPlan, Peer, PrefixRange, RouterId,
+};
 use flock_crds::bgp::{self as crds, BgpSpec, ImportPrefix, ImportSpec, PeerSpec, Scalar};
 use ipnet::IpNet;
 
@@ -30,7 +32,7 @@ const U32: RangeInclusive<i64> = 0..=u32::MAX as i64;
 /// # Errors
 /// The path of the first field that is to be changed, and why.
 pub(super) fn bgp_plan(spec: BgpSpec) -> Result<BgpPlan, FieldError> {
-    let BgpSpec { asn, router_id, listen_port, peers, import, aggregation } = spec;
+    let BgpSpec { asn, router_id, listen_port, peers, import, aggregation, anycast_weight } = spec;
     let at = Path::new("spec.bgp");
     let own = as_number(&at.field("asn"), asn)?;
     Ok(BgpPlan {
@@ -40,6 +42,7 @@ pub(super) fn bgp_plan(spec: BgpSpec) -> Result<BgpPlan, FieldError> {
         peers: self::peers(&at.field("peers"), own, peers)?,
         import: self::import(&at.field("import").field("prefixes"), import)?,
         aggregation: self::aggregation(aggregation),
+        anycast_weight: self::anycast_weight(anycast_weight),
     })
 }
 
@@ -49,6 +52,15 @@ fn aggregation(given: Option<crds::Aggregation>) -> Aggregation {
         Some(crds::Aggregation::Pods) => Aggregation::Pods,
         Some(crds::Aggregation::Both) => Aggregation::Both,
         None => Aggregation::default(),
+    }
+}
+
+fn anycast_weight(given: Option<crds::AnycastWeight>) -> AnycastWeight {
+    match given {
+        Some(crds::AnycastWeight::LinkBandwidth) => AnycastWeight::LinkBandwidth,
+        Some(crds::AnycastWeight::Med) => AnycastWeight::Med,
+        Some(crds::AnycastWeight::None) => AnycastWeight::None,
+        None => AnycastWeight::default(),
     }
 }
 

@@ -1,12 +1,16 @@
 //! One YAML document of a manifest file: its text, its kind, and core's words for it.
 
+mod namespace;
 mod outline;
+mod pod;
+mod reason;
 
-use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use flock_core::attachment::PodName;
+use flock_core::claim;
 use flock_core::node::NodePlan;
-use flock_core::pod::{Controller, Pod};
+use flock_core::pod::Pod;
+use flock_core::selector::Labels;
 use flock_crds::API_VERSION;
 use flock_crds::address_pool::AddressPool;
 use flock_crds::node_config::NodeConfig;
@@ -14,12 +18,12 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_saphyr::Error as ReadError;
 
+use self::namespace::NamespaceManifest;
 use self::outline::{About, Outline};
+use self::pod::PodManifest;
+use self::reason::{one_line, readers_reason, shortened};
 use super::address_pool::address_pool;
-use super::node_config::node_plan;
-
-/// A reason that is longer repeats what was given; that must fill neither a log nor a terminal.
-const LONGEST_REASON: usize = 600;
+use super::node_config::{FieldError, node_plan};
 
 /// What a document says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,9 +31,11 @@ pub enum Object {
     /// A node's configuration.
     Node(NodePlan),
     /// A pod.
-    Pod(Pod),
-    /// A namespace, by name.
-    Namespace(String),
+    Pod(Arc<Pod>),
+    /// A namespace: its name and its labels.
+    Namespace(String, Labels),
+    /// Addresses that pods may name themselves.
+    AddressPool(claim::AddressPool),
 }
 
 /// A document's object, if it is of a kind that is read, and what is to be said about it.
@@ -94,19 +100,15 @@ impl Document<'_> {
         let TypeMeta { api_version, kind } = self.parse()?;
         match (api_version.as_str(), kind.as_str()) {
             (API_VERSION, "NodeConfig") => self.node_config(),
-            ("v1", "Pod") => {
-                self.parse::<PodManifest>()?.try_into().map_err(|e| self.refuse(e)).map(Reading::of)
-            }
-            ("v1", "Namespace") => {
-                Ok(Reading::of(Object::Namespace(self.parse::<NamespaceManifest>()?.metadata.name)))
-            }
+            ("v1", "Pod") => self.pod(),
+            ("v1", "Namespace") => self.parse::<NamespaceManifest>().map(|read| Reading::of(read.into())),
             (API_VERSION, "AddressPool") => self.address_pool(),
             ("networking.k8s.io/v1", "NetworkPolicy") => {
                 Ok(self.remark(&kind, format!("{kind} is not served by this release: it has no effect")))
             }
             (group, _) if group.starts_with("flock.fritzlab.net/") => {
                 let known = format!("flock knows {API_VERSION} NodeConfig and AddressPool");
-                Err(self.refuse(format!("there is no {kind} in {group}: {known}")))
+                Err(self.refuse(&format!("there is no {kind} in {group}: {known}")))
             }
             _ => {
                 Ok(self
@@ -119,10 +121,7 @@ impl Document<'_> {
         let config: NodeConfig = self.parse()?;
         let unserved = config.spec.unserved();
         let name = config.metadata.name.clone();
-        let plan = node_plan(config).map_err(|error| Refusal {
-            line: self.line_of_field(&error.field),
-            reason: one_line(&format!("NodeConfig {name}: {error}")),
-        })?;
+        let plan = node_plan(config).map_err(|error| self.refuse_field("NodeConfig", &name, &error))?;
         let remarks = unserved.into_iter().map(|field| {
             let text =
                 format!("NodeConfig {name}: spec.{field} is not served by this release: it has no effect");
@@ -131,16 +130,22 @@ impl Document<'_> {
         Ok(Reading { object: Some(Object::Node(plan)), remarks: remarks.collect() })
     }
 
-    /// Read, so that what is wrong with it is found, but nothing is given from it yet.
     fn address_pool(&self) -> Result<Reading, Refusal> {
         let pool: AddressPool = self.parse()?;
         let name = pool.metadata.name.clone();
-        address_pool(pool).map_err(|error| Refusal {
-            line: self.line_of_field(&error.field),
-            reason: one_line(&format!("AddressPool {name}: {error}")),
-        })?;
-        let text = format!("AddressPool {name} is not served by this release: it has no effect");
-        Ok(self.remark("AddressPool", text))
+        let pool = address_pool(pool).map_err(|error| self.refuse_field("AddressPool", &name, &error))?;
+        Ok(Reading::of(Object::AddressPool(pool)))
+    }
+
+    fn pod(&self) -> Result<Reading, Refusal> {
+        let manifest: PodManifest = self.parse()?;
+        let odd = manifest.odd_condition();
+        let pod = Pod::try_from(manifest).map_err(|error| self.refuse(&error.to_string()))?;
+        let remark = odd.map(|odd| {
+            let text = format!("Pod {}: {odd}: it counts as not ready", pod.name);
+            (self.line_of_field(&odd.field), one_line(&text))
+        });
+        Ok(Reading { object: Some(Object::Pod(Arc::new(pod))), remarks: remark.into_iter().collect() })
     }
 
     fn parse<T: DeserializeOwned>(&self) -> Result<T, Refusal> {
@@ -166,8 +171,13 @@ impl Document<'_> {
         Refusal { line: self.first_line + line.saturating_sub(1), reason: one_line(&reason) }
     }
 
-    fn refuse(&self, reason: String) -> Refusal {
-        Refusal { line: self.first_line, reason: one_line(&reason) }
+    fn refuse(&self, reason: &str) -> Refusal {
+        Refusal { line: self.first_line, reason: one_line(reason) }
+    }
+
+    fn refuse_field(&self, kind: &str, name: &str, error: &FieldError) -> Refusal {
+        let reason = one_line(&format!("{kind} {name}: {error}"));
+        Refusal { line: self.line_of_field(&error.field), reason }
     }
 
     fn remark(&self, key: &str, text: String) -> Reading {
@@ -187,40 +197,6 @@ impl Document<'_> {
     }
 }
 
-/// The reader's words, but where they are meant for its programmer.
-fn readers_reason(error: &ReadError) -> String {
-    match error {
-        ReadError::Unexpected { expected: "sequence start", .. } => "must be a list".to_owned(),
-        ReadError::Unexpected { expected: "mapping start", .. } => "must be a mapping of fields".to_owned(),
-        ReadError::DuplicateMappingKey { key, .. } => {
-            format!("{} is there twice: leave one out", key.as_deref().unwrap_or("a field"))
-        }
-        error => {
-            let text = error.to_string();
-            text.rsplit_once(" at line ").map_or(text.as_str(), |(reason, _)| reason).to_owned()
-        }
-    }
-}
-
-/// A reason as one line of a log, whatever was given.
-fn one_line(reason: &str) -> String {
-    // U+2028 and U+2029 separate lines and paragraphs, too.
-    let breaks = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
-    let printable: String = reason.chars().map(|c| if breaks(c) { ' ' } else { c }).collect();
-    shortened(&printable, LONGEST_REASON)
-}
-
-/// Beginning and end of a text: the one says what it is about, the other what is accepted.
-fn shortened(text: &str, longest: usize) -> String {
-    let length = text.chars().count();
-    if length <= longest {
-        return text.to_owned();
-    }
-    let start: String = text.chars().take(longest / 3).collect();
-    let end: String = text.chars().skip(length - longest / 3 * 2).collect();
-    format!("{start} … {end}")
-}
-
 impl Reading {
     fn of(object: Object) -> Self {
         Self { object: Some(object), remarks: Vec::new() }
@@ -234,74 +210,5 @@ struct TypeMeta {
     kind: String,
 }
 
-#[derive(Deserialize)]
-struct NamespaceManifest {
-    metadata: NamespaceMeta,
-}
-
-#[derive(Deserialize)]
-struct NamespaceMeta {
-    name: String,
-}
-
-#[derive(Deserialize)]
-struct PodManifest {
-    metadata: PodMeta,
-    #[serde(default)]
-    spec: PodSpec,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct PodMeta {
-    #[serde(default = "default_namespace")]
-    namespace: String,
-    name: String,
-    uid: Option<String>,
-    #[serde(default)]
-    annotations: BTreeMap<String, String>,
-    #[serde(default)]
-    labels: BTreeMap<String, String>,
-    #[serde(default)]
-    owner_references: Vec<OwnerReference>,
-}
-
-fn default_namespace() -> String {
-    "default".to_owned()
-}
-
-#[derive(Deserialize)]
-struct OwnerReference {
-    kind: String,
-    name: String,
-    #[serde(default)]
-    controller: bool,
-}
-
-#[derive(Deserialize, Default)]
-struct PodSpec {
-    #[serde(default)]
-    containers: Vec<Container>,
-}
-
-#[derive(Deserialize)]
-struct Container {
-    image: Option<String>,
-}
-
-impl TryFrom<PodManifest> for Object {
-    type Error = String;
-
-    fn try_from(PodManifest { metadata, spec }: PodManifest) -> Result<Self, String> {
-        let PodMeta { namespace, name, uid, annotations, labels, owner_references } = metadata;
-        let controller = owner_references.into_iter().find(|owner| owner.controller);
-        Ok(Object::Pod(Pod {
-            name: PodName::new(&namespace, &name).map_err(|error| error.to_string())?,
-            uid,
-            annotations,
-            labels,
-            controller: controller.map(|OwnerReference { kind, name, .. }| Controller { kind, name }),
-            image: spec.containers.into_iter().find_map(|container| container.image),
-        }))
-    }
-}
+#[cfg(test)]
+mod tests;

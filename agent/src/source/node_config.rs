@@ -3,10 +3,11 @@
 use std::fmt::Display;
 use std::time::Duration;
 
+use flock_core::claim::Claims;
 use flock_core::host::MIN_MTU6;
-use flock_core::node::{FamilyDefaults, NodePlan, Pools, Uplinks};
+use flock_core::node::{AnycastPlan, EstablishedConnections, FamilyDefaults, NodePlan, Pools, Uplinks};
 use flock_core::prefix::{Cidr4, Cidr6, Family, PrefixError};
-use flock_crds::node_config::{IpFamily, NodeConfig, NodeConfigSpec, Prefix};
+use flock_crds::node_config::{self as crds, AnycastSpec, IpFamily, NodeConfig, NodeConfigSpec, Prefix};
 use ipnet::IpNet;
 
 use super::bgp::bgp_plan;
@@ -20,6 +21,9 @@ const DEFAULT_COOLDOWN: Duration = Duration::from_secs(30);
 
 /// Longer rests only tie up addresses.
 const MAX_COOLDOWN: Duration = Duration::from_secs(24 * 3600);
+
+/// By then whoever made the address come and go has been at work: it is to come back when the pods do.
+const MAX_HOLD_DOWN: Duration = Duration::from_secs(3600);
 
 /// What is wrong with which field.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -53,6 +57,8 @@ pub(super) fn node_plan(config: NodeConfig) -> Result<NodePlan, FieldError> {
         mtu,
         cooldown: cooldown(&spec)?,
         ip_algo: metadata.annotations.get(IP_ALGO).cloned(),
+        claims: claims(spec.claims),
+        anycast: anycast(spec.anycast)?,
         bgp: spec.bgp.map(bgp_plan).transpose()?,
     })
 }
@@ -117,3 +123,37 @@ fn cooldown(spec: &NodeConfigSpec) -> Result<Duration, FieldError> {
         Some(duration) => Ok(duration.0),
     }
 }
+
+fn claims(given: Option<crds::Claims>) -> Claims {
+    match given {
+        Some(crds::Claims::Pools) => Claims::Pools,
+        Some(crds::Claims::Any) => Claims::Any,
+        None => Claims::default(),
+    }
+}
+
+fn anycast(given: AnycastSpec) -> Result<AnycastPlan, FieldError> {
+    let AnycastSpec { established_connections, hold_down } = given;
+    let defaults = AnycastPlan::default();
+    Ok(AnycastPlan {
+        established: established_connections.map_or(defaults.established, established),
+        hold_down: match hold_down {
+            None => defaults.hold_down,
+            Some(duration) if duration.0 > MAX_HOLD_DOWN => {
+                let reason = format!("{duration} is too long: at most 1h");
+                return Err(field("spec.anycast.holdDown")(&reason));
+            }
+            Some(duration) => duration.0,
+        },
+    })
+}
+
+fn established(given: crds::EstablishedConnections) -> EstablishedConnections {
+    match given {
+        crds::EstablishedConnections::Keep => EstablishedConnections::Keep,
+        crds::EstablishedConnections::Move => EstablishedConnections::Move,
+    }
+}
+
+#[cfg(test)]
+mod tests;

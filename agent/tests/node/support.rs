@@ -7,16 +7,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use flock_agent::attach::{AddCall, Attachments, Parts};
 use flock_agent::environment::Clock;
 use flock_agent::source::{Desired, Source};
 use flock_agent::store::{Files, Store};
 use flock_core::attachment::{AttachmentId, PodName};
-use flock_core::node::{FamilyDefaults, NodePlan, Pools, Uplinks};
+use flock_core::node::{NodePlan, Pools};
 use flock_core::pod::Pod;
-use flock_core::prefix::Family;
 use flock_kernel::KernelError;
 use flock_kernel::fake::FakeKernel;
 use flock_kernel::stepped::{Gate, Stepped};
@@ -192,27 +190,13 @@ pub(crate) fn node_plan(cidr6: &str, cidr4: &str) -> NodePlan {
     let v6: ipnet::Ipv6Net = cidr6.parse().unwrap();
     let v4: ipnet::Ipv4Net = cidr4.parse().unwrap();
     NodePlan {
-        name: "node-a".to_owned(),
         pools: Pools { v6: vec![v6.try_into().unwrap()], v4: vec![v4.try_into().unwrap()] },
-        defaults: FamilyDefaults::default(),
-        primary: Family::IPv6,
-        uplinks: Uplinks::OfDefaultRoutes,
-        mtu: None,
-        cooldown: Duration::from_secs(30),
-        ip_algo: None,
-        bgp: None,
+        ..NodePlan::new("node-a")
     }
 }
 
 fn pod(name: &str) -> Pod {
-    Pod {
-        name: PodName::new("default", name).unwrap(),
-        uid: None,
-        annotations: BTreeMap::new(),
-        labels: BTreeMap::new(),
-        controller: None,
-        image: None,
-    }
+    Pod::new(PodName::new("default", name).unwrap())
 }
 
 impl World {

@@ -63,6 +63,12 @@ impl Bgp {
         self
     }
 
+    /// With `anycastWeight`: `LinkBandwidth`, `MED` or `None`.
+    #[must_use]
+    pub fn anycast_weight(self, weight: &str) -> Self {
+        self.with(&format!("anycastWeight: {weight}"))
+    }
+
     /// With a change to each peer.
     #[must_use]
     pub fn each(self, change: impl FnMut(Peer) -> Peer) -> Self {
@@ -88,8 +94,8 @@ mod tests {
     #[test]
     fn peers_are_written_on_one_line() {
         let peer = Peer { fields: vec!["passive: true".to_owned()], ..Peer::new("2001:db8::1", 65000) };
-        let bgp = Bgp::new(65001).peer(peer).with("aggregation: Pods");
-        let line = r#"bgp: {asn: 65001, peers: [{address: "2001:db8::1", asn: 65000, passive: true}], aggregation: Pods}"#;
+        let bgp = Bgp::new(65001).peer(peer).with("aggregation: Pods").anycast_weight("MED");
+        let line = r#"bgp: {asn: 65001, peers: [{address: "2001:db8::1", asn: 65000, passive: true}], aggregation: Pods, anycastWeight: MED}"#;
         assert_eq!(bgp.field(), line);
     }
 }

@@ -6,12 +6,13 @@ use std::num::{NonZeroU8, NonZeroU16, NonZeroU32};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use flock_core::anycast::Announced;
 use flock_core::attachment::IfName;
 use flock_core::bgp::community::{Community, ExtendedCommunity, LargeCommunity};
 use flock_core::bgp::config::Password;
 use flock_core::bgp::plan::{
-    Aggregation, Asn, Attributes, Bfd, BfdInterval, BgpPlan, Families, GracefulRestart, Peer, PeerAddress,
-    PrefixRange, Prepend, Reach, RestartTime, RouterId, Timers, not_a_router,
+    Aggregation, AnycastWeight, Asn, Attributes, Bfd, BfdInterval, BgpPlan, Families, GracefulRestart, Peer,
+    PeerAddress, PrefixRange, Prepend, Reach, RestartTime, RouterId, Timers, not_a_router,
 };
 use flock_core::bgp::resolve::Surroundings;
 use flock_core::bgp::subnet::{NodeAddress, Subnets};
@@ -23,6 +24,8 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
 
+use crate::claims;
+
 /// A plan and the node that it is for.
 #[derive(Debug, Clone)]
 pub(crate) struct Scene {
@@ -32,13 +35,16 @@ pub(crate) struct Scene {
     pub(crate) subnets: Subnets,
     pub(crate) uplinks: BTreeSet<IfName>,
     pub(crate) pods: BTreeSet<PodAddresses>,
+    pub(crate) announced: Announced,
+    pub(crate) claimable: BTreeSet<IpNet>,
     pub(crate) passwords: BTreeMap<PathBuf, Result<Password, String>>,
 }
 
 impl Scene {
     pub(crate) fn surroundings(&self) -> Surroundings<'_> {
-        let Self { plan: _, pools, cluster, subnets, uplinks, pods, passwords } = self;
-        Surroundings { node: "node-a", pools, cluster, subnets, uplinks, pods, passwords, bird: None }
+        let Self { plan: _, pools, cluster, subnets, uplinks, pods, announced, claimable, passwords } = self;
+        let (node, bird) = ("node-a", None);
+        Surroundings { node, pools, cluster, subnets, uplinks, pods, announced, claimable, passwords, bird }
     }
 }
 
@@ -67,9 +73,10 @@ pub(crate) fn scene() -> impl Strategy<Value = Scene> {
         let pods = btree_set(pod(pools.clone()), 0..20);
         let secrets =
             BTreeMap::from(PASSWORDS.map(|(file, content)| (PathBuf::from(file), password(content))));
-        (plan, btree_set(net(), 0..5), interfaces, pods).prop_map(move |(plan, cluster, uplinks, pods)| {
+        let node = (plan, btree_set(net(), 0..5), interfaces, pods, claims::claims());
+        node.prop_map(move |(plan, cluster, uplinks, pods, (announced, claimable))| {
             let (pools, subnets, passwords) = (pools.clone(), subnets.clone(), secrets.clone());
-            Scene { plan, pools, cluster, subnets, uplinks, pods, passwords }
+            Scene { plan, pools, cluster, subnets, uplinks, pods, announced, claimable, passwords }
         })
     })
 }
@@ -82,7 +89,7 @@ fn password(content: &str) -> Result<Password, String> {
     content.parse().map_err(|_| "No such file".to_owned())
 }
 
-fn net() -> impl Strategy<Value = IpNet> {
+pub(crate) fn net() -> impl Strategy<Value = IpNet> {
     let v6 = (0x2000_u16..0x4000, any::<u128>(), 0..=128_u8).prop_map(|(top, bits, length)| {
         let address = u128::from(top) << 112 | bits >> 16;
         IpNet::V6(Ipv6Net::new_assert(address.into(), length).trunc())
@@ -140,14 +147,16 @@ fn subnets() -> impl Strategy<Value = Subnets> {
 
 fn plan(subnets: Subnets) -> impl Strategy<Value = BgpPlan> {
     let aggregation = select(vec![Aggregation::NodePrefix, Aggregation::Pods, Aggregation::Both]);
+    let weight = select(vec![AnycastWeight::None, AnycastWeight::LinkBandwidth, AnycastWeight::Med]);
     let router_id = option::of(any::<u32>().prop_filter_map("not 0.0.0.0", |id| RouterId::new(id.into())));
-    (asn(), router_id, port(), vec(range(), 0..8), aggregation).prop_flat_map(
-        move |(asn, router_id, listen_port, import, aggregation)| {
+    (asn(), router_id, port(), vec(range(), 0..8), aggregation, weight).prop_flat_map(
+        move |(asn, router_id, listen_port, import, aggregation, anycast_weight)| {
             vec(peer(asn, subnets.clone()), 0..5).prop_map(move |mut peers| {
                 let mut seen = BTreeSet::new();
                 peers.retain(|peer| seen.insert((peer.address.clone(), peer.port)));
                 let import = import.clone();
-                BgpPlan { asn, router_id, listen_port, peers, import, aggregation }
+                let own = BgpPlan::new(asn);
+                BgpPlan { router_id, listen_port, peers, import, aggregation, anycast_weight, ..own }
             })
         },
     )

@@ -3,9 +3,11 @@
 use flock_core::bgp::config::BirdConfig;
 use ipnet::IpNet;
 
-/// What the peers are told: `own6` and `own4` through an export filter.
-pub(crate) fn exports(config: &BirdConfig) -> impl Iterator<Item = &IpNet> {
-    config.originate.iter().filter(|net| config.exportable.iter().any(|range| range.admits(net)))
+/// What the peers are told: `own6`, `own4`, `anycast6` and `anycast4` through an export filter.
+pub(crate) fn exports(config: &BirdConfig) -> impl Iterator<Item = IpNet> {
+    let anycast = config.anycast.keys().copied().map(IpNet::from);
+    let all = config.originate.iter().copied().chain(anycast);
+    all.filter(|net| config.exportable.iter().any(|range| range.admits(net)))
 }
 
 /// Whether a route for `net` is learned: `import6` and `import4`.

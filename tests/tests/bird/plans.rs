@@ -1,9 +1,12 @@
 //! Any valid plan on any node.
 
 use std::cell::Cell;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result, ensure};
-use flock_core::bgp::render::render;
+use flock_core::anycast::Announced;
+use flock_core::bgp::config::BirdConfig;
+use flock_core::bgp::render::{AnycastRoutes, Base, render};
 use flock_core::bgp::resolve::{Resolved, resolve};
 use ipnet::IpNet;
 use proptest::prelude::*;
@@ -43,16 +46,49 @@ pub(crate) fn every_plan_is_read_by_bird() -> Result<()> {
     Ok(())
 }
 
-/// Whatever the plan and the pods say: a prefix of the node's, or an address in one.
+/// Whatever the plan and the pods say: a prefix of the node's, or an address in one or in what pods may claim.
 pub(crate) fn only_own_prefixes_are_exported() -> Result<()> {
     hold(512, arbitrary::scene(), |scene| {
         let config = resolved(&scene)?.config;
         let own: Vec<IpNet> = scene.pools.iter().collect();
         for net in model::exports(&config) {
             let host = net.prefix_len() == net.max_prefix_len();
-            let inside = own.iter().any(|own| own.contains(net));
-            prop_assert!(own.contains(net) || host && inside, "{net} is exported, the node has {own:?}");
+            let inside = own.iter().chain(&scene.claimable).any(|own| own.contains(&net));
+            prop_assert!(own.contains(&net) || host && inside, "{net} is exported, the node has {own:?}");
         }
+        Ok(())
+    })
+}
+
+/// Whatever the plan aggregates to.
+pub(crate) fn what_may_be_claimed_is_exported() -> Result<()> {
+    let exported = Cell::new(0);
+    hold(512, arbitrary::scene(), |scene| {
+        let config = resolved(&scene)?.config;
+        let exports: BTreeSet<IpNet> = model::exports(&config).collect();
+        let Announced { anycast, fixed } = &scene.announced;
+        for address in anycast.keys().chain(fixed) {
+            if scene.claimable.iter().any(|claimable| claimable.contains(address)) {
+                prop_assert!(exports.contains(&IpNet::from(*address)), "{address} is not exported");
+                exported.set(exported.get() + 1);
+            }
+        }
+        Ok(())
+    })?;
+    ensure!(exported.get() >= 512, "only {} addresses in 512 plans: what has been shown?", exported.get());
+    Ok(())
+}
+
+/// A configuration's anycast routes are replaced in its text as if it had been written with the others.
+pub(crate) fn routes_are_replaced_in_the_text() -> Result<()> {
+    hold(128, arbitrary::scene(), |scene| {
+        let config = resolved(&scene)?.config;
+        let conf = render(&config).map_err(failed)?;
+        let (base, routes) = Base::read(&conf.text).ok_or_else(|| failed("no place for routes"))?;
+        prop_assert_eq!(&routes, &AnycastRoutes::of(&config));
+        prop_assert_eq!(base.with(&routes), conf);
+        let without = BirdConfig { anycast: BTreeMap::new(), ..config };
+        prop_assert_eq!(base.with(&AnycastRoutes::default()), render(&without).map_err(failed)?);
         Ok(())
     })
 }

@@ -6,6 +6,7 @@ use std::process::Command;
 use std::sync::mpsc::{Sender, channel};
 
 use anyhow::{Context, Result, anyhow, ensure};
+use flock_core::claim::Claimed;
 use flock_core::link::{LinkSpec, Observed, PodObserved, Scope, host_link_name, plan};
 use flock_core::prefix::PodAddresses;
 use flock_kernel::Kernel;
@@ -126,6 +127,7 @@ pub(crate) fn spec(container: &str, pod: &Pod, addresses: PodAddresses) -> Resul
         netns: Some(pod.netns.clone()),
         mtu: 1420,
         addresses,
+        claimed: Claimed::default(),
     })
 }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail, ensure};
 use flock_core::bgp::subnet::{NodeAddress, Subnets};
 use flock_core::host::{DefaultRoute, HostChange, HostState, HostSysctl, plan};
-use flock_core::node::{FamilyDefaults, NodePlan, Pools, Uplinks};
+use flock_core::node::NodePlan;
 use flock_core::prefix::Family;
 use flock_kernel::{Kernel, KernelError};
 use rustix::net::{AddressFamily, SendFlags, SocketType, ipproto, sendto, socket, sockopt};
@@ -171,17 +171,7 @@ fn ra_default_route_survives(ground: &Ground) -> Result<()> {
 }
 
 fn node() -> NodePlan {
-    NodePlan {
-        name: "node-a".to_owned(),
-        pools: Pools::default(),
-        defaults: FamilyDefaults::default(),
-        primary: Family::IPv6,
-        uplinks: Uplinks::OfDefaultRoutes,
-        mtu: None,
-        cooldown: Duration::ZERO,
-        ip_algo: None,
-        bgp: None,
-    }
+    NodePlan { cooldown: Duration::ZERO, ..NodePlan::new("node-a") }
 }
 
 /// RFC 4861, section 4.2: a router for half an hour, hop limit 64. The kernel fills the checksum in.

@@ -1,17 +1,9 @@
-use std::collections::BTreeMap;
-
 use super::*;
 
 fn pod(annotations: &[(&str, &str)]) -> Pod {
     let annotations = annotations.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
-    Pod {
-        name: PodName::new("default", "web-0").unwrap(),
-        uid: None,
-        annotations: annotations.collect(),
-        labels: BTreeMap::new(),
-        controller: None,
-        image: None,
-    }
+    let name = PodName::new("default", "web-0").unwrap();
+    Pod { annotations: annotations.collect(), ..Pod::new(name) }
 }
 
 fn parse(key: &str, value: &str) -> Result<PodAnnotations, String> {
@@ -104,13 +96,37 @@ fn keys_of_ours_that_are_not_served_do_not_vanish_silently() {
     assert_eq!(
         warnings_of(&[("flock.fritzlab.net/ip6", "true"), ("flock.fritzlab.net/ipv6", "true")]),
         [
-            "pod default/web-0: annotation \"flock.fritzlab.net/ip6\" is unknown and ignored: there are ipv6, ipv4, cidr6, cidr4, ip-algo"
+            "pod default/web-0: annotation \"flock.fritzlab.net/ip6\" is unknown and ignored: there are ipv6, ipv4, cidr6, cidr4, ip-algo, addresses, anycast"
         ]
     );
+}
+
+#[test]
+fn addresses_are_lists_in_order() {
+    let listed = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect::<Vec<IpAddr>>();
+    let both = ["2001:db8:53::1", "198.51.100.53"];
+    assert_eq!(parse("anycast", " 2001:db8:53::1,\n198.51.100.53 ").unwrap().anycast, listed(&both));
     assert_eq!(
-        warnings_of(&[("flock.fritzlab.net/anycast", "2001:db8:53::1"), ("flock.fritzlab.net/addresses", "")]),
-        ["addresses", "anycast"].map(|key| format!(
-            "pod default/web-0: annotation flock.fritzlab.net/{key} is ignored: it is planned, but not served by this release"
-        ))
+        parse("addresses", "198.51.100.53,2001:db8:53::1").unwrap().addresses,
+        listed(&[both[1], both[0]])
     );
+}
+
+#[test]
+fn a_list_that_holds_something_else_is_refused() {
+    let many: Vec<String> = (1..=33).map(|number| format!("192.0.2.{number}")).collect();
+    let cases = [
+        ("", "an address is empty; accepted are addresses such as 2001:db8:53::1 and 198.51.100.53"),
+        ("192.0.2.1,", "an address is empty"),
+        ("192.0.2.0/24", r#""192.0.2.0/24" is no address"#),
+        ("dns.example", r#""dns.example" is no address"#),
+        ("192.0.2.1, 192.0.2.1", "192.0.2.1 is there twice: name it once"),
+        (&many.join(","), "33 addresses are too many: at most 32"),
+    ];
+    for (value, words) in cases {
+        for key in ["anycast", "addresses"] {
+            let error = parse(key, value).unwrap_err();
+            assert!(error.contains(words) && error.contains(key), "{error}");
+        }
+    }
 }

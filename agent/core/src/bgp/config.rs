@@ -1,19 +1,22 @@
 //! A BIRD configuration, decided to the last value; [`super::render`] only writes it down.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::IpAddr;
-use std::num::NonZeroU16;
+use std::num::{NonZeroU16, NonZeroU32};
 use std::str::FromStr;
 
 use ipnet::IpNet;
 
-use super::plan::{Asn, Peer, PeerAddress, PrefixRange, RouterId};
+use super::plan::{AnycastWeight, Asn, Peer, PeerAddress, PrefixRange, RouterId};
 use crate::attachment::IfName;
 use crate::prefix::Family;
 
-/// The name of the constant that tells which configuration BIRD runs.
+/// The name of the constant that tells which configuration BIRD runs, but for its anycast routes.
 pub const REVISION: &str = "flock_revision";
+
+/// The name of the constant that tells which anycast routes it has.
+pub const ANYCAST: &str = "flock_anycast";
 
 /// What BIRD is to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,7 +31,11 @@ pub struct BirdConfig {
     pub listen_port: NonZeroU16,
     /// What the node originates: static routes, never given to the kernel.
     pub originate: BTreeSet<IpNet>,
-    /// What may be exported to peers: the second wall behind `originate`.
+    /// Anycast addresses: static routes, as `originate`, which come and go without a trial.
+    pub anycast: BTreeMap<IpAddr, NonZeroU32>,
+    /// How `anycast`'s numbers of pods are told.
+    pub anycast_weight: AnycastWeight,
+    /// What may be exported to peers: the second wall behind `originate` and `anycast`.
     pub exportable: BTreeSet<PrefixRange>,
     /// What may be learned.
     pub import: BTreeSet<PrefixRange>,

@@ -1,8 +1,12 @@
 //! What BIRD's answers say of its sessions. Read as loosely as can be: BIRD 2.0.12 to 3.x differ in details, and what
 //! is not understood is left out, never a reason to fail.
 
+mod routes;
+
 #[cfg(test)]
 mod tests;
+
+pub use routes::addresses;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -71,6 +75,7 @@ pub struct ObservedBfd {
 mod code {
     pub(super) const PROTOCOL: u16 = 1002;
     pub(super) const PROTOCOL_DETAILS: u16 = 1006;
+    pub(super) const ROUTES: u16 = 1007;
     pub(super) const BFD_SESSIONS: u16 = 1020;
 }
 

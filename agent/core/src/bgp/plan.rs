@@ -32,6 +32,8 @@ pub struct BgpPlan {
     pub import: Vec<PrefixRange>,
     /// What is advertised for the node's pods.
     pub aggregation: Aggregation,
+    /// How routers are told how many pods serve an anycast address here.
+    pub anycast_weight: AnycastWeight,
 }
 
 impl BgpPlan {
@@ -44,6 +46,7 @@ impl BgpPlan {
             peers: Vec::new(),
             import: Vec::new(),
             aggregation: Aggregation::default(),
+            anycast_weight: AnycastWeight::default(),
         }
     }
 }
@@ -104,6 +107,19 @@ impl fmt::Display for RouterId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
+}
+
+/// How routers are told how many pods serve an anycast address on this node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum AnycastWeight {
+    /// Not at all: every node gets the same share.
+    #[default]
+    None,
+    /// By the link bandwidth extended community (draft-ietf-idr-link-bandwidth), 1 Gbit/s for each pod: routers share
+    /// flows out in proportion.
+    LinkBandwidth,
+    /// By MED (RFC 4271, section 5.1.4): routers prefer the nodes with the most pods.
+    Med,
 }
 
 /// What is advertised for the node's pods.

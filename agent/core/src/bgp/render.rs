@@ -1,8 +1,9 @@
 //! A BIRD configuration as text, from the templates in `bird-templates/`.
 //!
 //! `view` turns typed values into the words of the templates; the templates decide nothing but layout. What they
-//! give is the same for every BIRD from 2.0.12 on.
+//! give is the same for every BIRD from 2.0.12 on. Anycast routes come into it afterwards: `anycast`.
 
+mod anycast;
 mod view;
 
 #[cfg(test)]
@@ -15,6 +16,7 @@ use minijinja::value::Serde;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior};
 use serde::Serialize;
 
+pub use self::anycast::{ANYCAST_PROTOCOLS, AnycastRoutes, Base, Change};
 use self::view::View;
 use super::config::{BirdConfig, REVISION};
 use crate::fnv::{fnv1a_32, fnv1a_64};
@@ -29,7 +31,8 @@ pub struct RenderError(String);
 pub struct BirdConf {
     /// The file's content.
     pub text: String,
-    /// What `eval flock_revision` answers in a BIRD that runs it: a hash of everything else in the file.
+    /// What `eval flock_revision` answers in a BIRD that runs it: a hash of everything else in the file but anycast
+    /// routes.
     pub revision: String,
 }
 
@@ -55,7 +58,16 @@ const TEMPLATES: [(&str, &str); 6] = [
 /// # Errors
 /// Never, unless a template is wrong.
 pub fn render(config: &BirdConfig) -> Result<BirdConf, RenderError> {
-    signed(&fill(CONFIG, View::of(config))?)
+    Ok(base(config)?.with(&AnycastRoutes::of(config)))
+}
+
+/// The configuration but for its anycast routes.
+///
+/// # Errors
+/// Never, unless a template is wrong.
+pub fn base(config: &BirdConfig) -> Result<Base, RenderError> {
+    let BirdConf { text, revision } = signed(&fill(CONFIG, View::of(config))?)?;
+    Ok(Base::new(text, revision))
 }
 
 /// What BIRD starts with while nothing is known of the node: it speaks with nobody and touches no route.

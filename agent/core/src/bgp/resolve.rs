@@ -9,8 +9,11 @@ use ipnet::IpNet;
 
 use super::config::{BirdConfig, BirdIdent, Channel, Origin, Password, Session, Sourced};
 use super::control::BirdVersion;
-use super::plan::{Aggregation, Asn, BGP_PORT, BgpPlan, Peer, PeerAddress, PrefixRange, Reach, RouterId};
+use super::plan::{
+    Aggregation, AnycastWeight, Asn, BGP_PORT, BgpPlan, Peer, PeerAddress, PrefixRange, Reach, RouterId,
+};
 use super::subnet::{NodeAddress, Subnets};
+use crate::anycast::Announced;
 use crate::attachment::IfName;
 use crate::fnv::fnv1a_32;
 use crate::node::Pools;
@@ -31,6 +34,10 @@ pub struct Surroundings<'a> {
     pub uplinks: &'a BTreeSet<IfName>,
     /// The addresses of the node's pods.
     pub pods: &'a BTreeSet<PodAddresses>,
+    /// Single addresses that the node tells of.
+    pub announced: &'a Announced,
+    /// What pods may claim: all AddressPools' prefixes.
+    pub claimable: &'a BTreeSet<IpNet>,
     /// The content of each password file that the plan names, or why there is none.
     pub passwords: &'a BTreeMap<PathBuf, Result<Password, String>>,
     /// The BIRD that runs; none: not known yet.
@@ -75,7 +82,9 @@ pub fn resolve(plan: &BgpPlan, around: &Surroundings<'_>) -> Result<Resolved, To
         router_id_from,
         listen_port: plan.listen_port,
         originate: originate(plan.aggregation, around),
-        exportable: exportable(plan.aggregation, around.pools),
+        anycast: around.announced.anycast.clone(),
+        anycast_weight: plan.anycast_weight,
+        exportable: exportable(plan.aggregation, around),
         import: import(plan, around.cluster),
         protected: protected(around),
         sessions,
@@ -92,6 +101,8 @@ pub fn silent() -> BirdConfig {
         router_id_from: Origin::NodeName,
         listen_port: BGP_PORT,
         originate: BTreeSet::new(),
+        anycast: BTreeMap::new(),
+        anycast_weight: AnycastWeight::None,
         exportable: BTreeSet::new(),
         import: BTreeSet::new(),
         protected: BTreeSet::new(),
@@ -121,21 +132,23 @@ fn pod_nets(around: &Surroundings<'_>) -> impl Iterator<Item = IpNet> {
 }
 
 fn originate(aggregation: Aggregation, around: &Surroundings<'_>) -> BTreeSet<IpNet> {
-    match aggregation {
+    let of_plan: BTreeSet<IpNet> = match aggregation {
         Aggregation::NodePrefix => around.pools.iter().collect(),
         Aggregation::Pods => pod_nets(around).collect(),
         Aggregation::Both => around.pools.iter().chain(pod_nets(around)).collect(),
-    }
+    };
+    of_plan.into_iter().chain(around.announced.fixed.iter().copied().map(IpNet::from)).collect()
 }
 
-fn exportable(aggregation: Aggregation, pools: &Pools) -> BTreeSet<PrefixRange> {
-    let prefixes = || pools.iter().map(PrefixRange::exactly);
-    let pods = || pools.iter().map(PrefixRange::hosts_of);
-    match aggregation {
+fn exportable(aggregation: Aggregation, around: &Surroundings<'_>) -> BTreeSet<PrefixRange> {
+    let prefixes = || around.pools.iter().map(PrefixRange::exactly);
+    let pods = || around.pools.iter().map(PrefixRange::hosts_of);
+    let of_plan: BTreeSet<PrefixRange> = match aggregation {
         Aggregation::NodePrefix => prefixes().collect(),
         Aggregation::Pods => pods().collect(),
         Aggregation::Both => prefixes().chain(pods()).collect(),
-    }
+    };
+    of_plan.into_iter().chain(around.claimable.iter().copied().map(PrefixRange::hosts_of)).collect()
 }
 
 fn import(plan: &BgpPlan, cluster: &BTreeSet<IpNet>) -> BTreeSet<PrefixRange> {

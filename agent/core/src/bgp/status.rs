@@ -75,6 +75,8 @@ pub enum ConfigStatus {
 pub struct PeerStatus {
     /// Its address.
     pub address: PeerAddress,
+    /// The session's name in BIRD.
+    pub session: BirdIdent,
     /// Its autonomous system.
     pub asn: Asn,
     /// Whether that is the node's own.
@@ -91,6 +93,14 @@ pub struct PeerStatus {
     pub families: BTreeMap<Family, ObservedChannel>,
     /// BFD's state; none: not configured.
     pub bfd: Option<ObservedBfd>,
+}
+
+impl BgpStatus {
+    /// The sessions that are up, by their names in BIRD, and the peers' addresses.
+    pub fn established(&self) -> BTreeMap<BirdIdent, String> {
+        let up = self.peers.iter().filter(|peer| peer.is_established());
+        up.map(|peer| (peer.session.clone(), peer.address.to_string())).collect()
+    }
 }
 
 impl PeerStatus {
@@ -139,6 +149,7 @@ fn status(own: Asn, peer: &Peer, refused: Option<&String>, look: Option<&Look>) 
     };
     PeerStatus {
         address: peer.address.clone(),
+        session: name,
         asn: peer.asn,
         internal: peer.asn == own,
         state: session.map_or(without_session(look), |session| session.state),

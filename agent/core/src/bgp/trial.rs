@@ -88,7 +88,7 @@ pub fn changed_lines(old: &str, new: &str) -> Vec<String> {
         code.filter(|line| !line.is_empty() && !line.starts_with('#')).map(str::to_owned).collect()
     };
     let before: BTreeSet<String> = statements(old).into_iter().collect();
-    let hidden = |line: &str| line.starts_with("define flock_revision");
+    let hidden = |line: &str| line.starts_with("define flock_");
     let secret = |line: String| if line.starts_with("password ") { "password ...;".to_owned() } else { line };
     let changed = statements(new).into_iter().filter(|line| !before.contains(line) && !hidden(line));
     changed.map(secret).take(MOST).collect()

@@ -1,10 +1,11 @@
 //! Why a pod cannot have what it asks for, and what to do about it.
 
 use std::fmt;
+use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use crate::annotation::{AnnotationError, cidr_key, family_key};
+use crate::annotation::{AnnotationError, Key, cidr_key, family_key};
 use crate::attachment::PodName;
 use crate::prefix::{Family, PrefixError};
 
@@ -49,6 +50,33 @@ pub enum IntentError {
         pod: PodName,
         /// The node.
         node: String,
+    },
+    /// An address of a family that the pod does not have.
+    #[error(
+        "pod {pod}: annotation {key} names {address}, but the pod gets no {}: remove it, or let annotation {} say true on a node that has {}",
+        Family::of(*.address),
+        family_key(Family::of(*.address)),
+        pool_field(Family::of(*.address))
+    )]
+    NoSuchFamily {
+        /// The pod.
+        pod: PodName,
+        /// Which annotation.
+        key: Key,
+        /// The address.
+        address: IpAddr,
+    },
+    /// One address on the interface and on `lo`.
+    #[error(
+        "pod {pod}: {address} is in annotation {} and in annotation {}: an address is one pod's or many pods', leave one out",
+        Key::Addresses,
+        Key::Anycast
+    )]
+    BothUses {
+        /// The pod.
+        pod: PodName,
+        /// The address.
+        address: IpAddr,
     },
     /// The annotation's prefixes have nothing in common with the node's.
     #[error(

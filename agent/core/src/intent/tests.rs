@@ -1,25 +1,15 @@
-use std::collections::BTreeMap;
-use std::time::Duration;
-
 use super::*;
 use crate::annotation::PREFIX;
-use crate::node::{FamilyDefaults, Pools, Uplinks};
+use crate::node::{FamilyDefaults, Pools};
 use crate::pod::Controller;
 
 fn plan(cidr6: &[&str], cidr4: &[&str]) -> NodePlan {
     NodePlan {
-        name: "node-a".to_owned(),
         pools: Pools {
             v6: cidr6.iter().map(|net| Cidr6::try_from(net.parse::<Ipv6Net>().unwrap()).unwrap()).collect(),
             v4: cidr4.iter().map(|net| Cidr4::try_from(net.parse::<Ipv4Net>().unwrap()).unwrap()).collect(),
         },
-        defaults: FamilyDefaults::default(),
-        primary: Family::IPv6,
-        uplinks: Uplinks::OfDefaultRoutes,
-        mtu: None,
-        cooldown: Duration::ZERO,
-        ip_algo: None,
-        bgp: None,
+        ..NodePlan::new("node-a")
     }
 }
 
@@ -30,12 +20,10 @@ fn dual() -> NodePlan {
 fn pod(annotations: &[(&str, &str)]) -> Pod {
     let annotations = annotations.iter().map(|(key, value)| (format!("{PREFIX}{key}"), (*value).to_owned()));
     Pod {
-        name: PodName::new("default", "web-0").unwrap(),
-        uid: None,
         annotations: annotations.collect(),
-        labels: BTreeMap::new(),
         controller: Some(Controller { kind: "StatefulSet".to_owned(), name: "web".to_owned() }),
         image: Some("registry.example/web:1".to_owned()),
+        ..Pod::new(PodName::new("default", "web-0").unwrap())
     }
 }
 
@@ -174,7 +162,7 @@ fn what_was_passed_over_is_told() {
     assert_eq!(
         warnings,
         [
-            "pod default/web-0: annotation \"flock.fritzlab.net/ip-alog\" is unknown and ignored: there are ipv6, ipv4, cidr6, cidr4, ip-algo",
+            "pod default/web-0: annotation \"flock.fritzlab.net/ip-alog\" is unknown and ignored: there are ipv6, ipv4, cidr6, cidr4, ip-algo, addresses, anycast",
             "pod default/web-0: the pod's annotation flock.fritzlab.net/ip-algo=\"x\" is ignored: field \"x\" is unknown: there are namespace, app, pod and image",
             "pod default/web-0: annotation flock.fritzlab.net/cidr4 is ignored: the pod gets no IPv4",
         ]
@@ -187,4 +175,45 @@ fn the_intent_knows_what_an_address_may_show() {
     let identity = intent.identity();
     assert_eq!((intent.pod(), identity.app.as_str()), (&PodName::new("default", "web-0").unwrap(), "web"));
     assert_eq!(identity.image.as_deref(), Some("registry.example/web:1"));
+}
+
+fn fixed(annotations: &[(&str, &str)]) -> Result<(String, usize), String> {
+    let intent = resolve(&dual(), &pod(annotations)).map_err(|error| error.to_string())?.0;
+    let texts: Vec<String> = intent.fixed().iter().map(|address| address.to_string()).collect();
+    Ok((texts.join(" "), intent.v6().len() + intent.v4().len()))
+}
+
+#[test]
+fn the_first_address_of_each_family_takes_the_place_of_ipams() {
+    assert_eq!(fixed(&[]).unwrap(), (String::new(), 2));
+    assert_eq!(fixed(&[("addresses", "2001:db8::80")]).unwrap(), ("2001:db8::80".to_owned(), 1));
+    let all = "192.0.2.80, 2001:db8::81, 192.0.2.79, 2001:db8::80";
+    let expected = "2001:db8::81 192.0.2.80 192.0.2.79 2001:db8::80";
+    assert_eq!(fixed(&[("addresses", all)]).unwrap(), (expected.to_owned(), 0));
+}
+
+#[test]
+fn an_address_of_ones_own_needs_no_pool_of_its_family() {
+    let node = plan(&["2001:db8:a:1::/64"], &[]);
+    let intent = resolve(&node, &pod(&[("addresses", "192.0.2.80")])).unwrap().0;
+    assert!(intent.wants(Family::IPv4) && intent.v4().is_empty());
+}
+
+#[test]
+fn an_address_of_a_family_that_the_pod_does_not_have_is_refused() {
+    for key in ["anycast", "addresses"] {
+        let error = fixed(&[("ipv4", "false"), (key, "192.0.2.80")]).unwrap_err();
+        let expected = format!(
+            "pod default/web-0: annotation flock.fritzlab.net/{key} names 192.0.2.80, but the pod gets no IPv4: "
+        );
+        assert!(error.starts_with(&expected), "{error}");
+    }
+    let node = plan(&["2001:db8:a:1::/64"], &[]);
+    assert!(resolve(&node, &pod(&[("anycast", "198.51.100.53")])).is_err());
+}
+
+#[test]
+fn an_address_is_one_pods_or_many_pods() {
+    let error = fixed(&[("anycast", "192.0.2.80"), ("addresses", "192.0.2.80")]).unwrap_err();
+    assert!(error.contains("192.0.2.80 is in annotation flock.fritzlab.net/addresses and in"), "{error}");
 }

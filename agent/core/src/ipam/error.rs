@@ -20,6 +20,19 @@ pub enum IpamError {
         /// What it has.
         addresses: PodAddresses,
     },
+    /// The pod names an address that another one has.
+    #[error(
+        "pod {pod}: annotation {} names {address}, which attachment {owner} has: delete that pod, or name another address",
+        Key::Addresses
+    )]
+    Taken {
+        /// The pod.
+        pod: PodName,
+        /// The address.
+        address: IpAddr,
+        /// Whose it is.
+        owner: AttachmentId,
+    },
     /// All ranges are small, and given out to the last address.
     #[error("pod {pod}: no IPv6 address is free ({}): {}", list(.ranges), more(Key::Cidr6))]
     V6Full {

@@ -161,7 +161,7 @@ fn expire(model: &mut Model, ipam: &mut Allocator) {
 fn restart(model: &Model) -> Allocator {
     let mut ipam = Allocator::default();
     model.rests.iter().for_each(|(address, since)| ipam.restore_resting(*address, at(*since)));
-    model.held.iter().for_each(|(number, held)| ipam.restore(&id(*number), *held).unwrap());
+    model.held.iter().for_each(|(number, held)| ipam.restore(&id(*number), *held, &BTreeSet::new()).unwrap());
     ipam
 }
 

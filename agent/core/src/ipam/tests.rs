@@ -4,17 +4,15 @@ mod both;
 mod v4;
 mod v6;
 
-use std::collections::BTreeMap;
-
 use ipnet::{Ipv4Net, Ipv6Net};
 
 use super::*;
 use crate::annotation::PREFIX;
 use crate::attachment::PodName;
 use crate::intent;
-use crate::node::{FamilyDefaults, NodePlan, Pools, Uplinks};
+use crate::node::{NodePlan, Pools};
 use crate::pod::Pod;
-use crate::prefix::{Cidr4, Cidr6, Family};
+use crate::prefix::{Cidr4, Cidr6};
 
 const COOLDOWN: Duration = Duration::from_secs(30);
 
@@ -47,26 +45,10 @@ pub(super) fn at(second: i64) -> Timestamp {
 
 /// What a pod `default/web-0` with these annotations gets out of the pools.
 pub(super) fn intent(pools: &Pools, annotations: &[(&str, &str)]) -> PodIntent {
-    let plan = NodePlan {
-        name: "node-a".to_owned(),
-        pools: pools.clone(),
-        defaults: FamilyDefaults::default(),
-        primary: Family::IPv6,
-        uplinks: Uplinks::OfDefaultRoutes,
-        mtu: None,
-        cooldown: COOLDOWN,
-        ip_algo: None,
-        bgp: None,
-    };
+    let plan = NodePlan { pools: pools.clone(), cooldown: COOLDOWN, ..NodePlan::new("node-a") };
     let annotations = annotations.iter().map(|(key, value)| (format!("{PREFIX}{key}"), (*value).to_owned()));
-    let pod = Pod {
-        name: PodName::new("default", "web-0").unwrap(),
-        uid: None,
-        annotations: annotations.collect(),
-        labels: BTreeMap::new(),
-        controller: None,
-        image: None,
-    };
+    let name = PodName::new("default", "web-0").unwrap();
+    let pod = Pod { annotations: annotations.collect(), ..Pod::new(name) };
     intent::resolve(&plan, &pod).unwrap().0
 }
 

@@ -20,7 +20,7 @@ impl Allocator {
         let ranges = intent.v6();
         match intent.algo() {
             Some(algo) => ranges.iter().find_map(|cidr| self.embed(*cidr, intent, algo)),
-            None => ranges.iter().find_map(|cidr| self.draw(*cidr, random)),
+            None => ranges.iter().find_map(|cidr| self.draw_v6(*cidr, random)),
         }
         .ok_or_else(|| self.no_v6(intent))
     }
@@ -30,7 +30,7 @@ impl Allocator {
         (0..algo::RETRIES).map(address).find(|address| self.is_free_v6(*address, cidr))
     }
 
-    fn draw(&self, cidr: Cidr6, random: &mut dyn Random) -> Option<Ipv6Addr> {
+    fn draw_v6(&self, cidr: Cidr6, random: &mut dyn Random) -> Option<Ipv6Addr> {
         let mut host = 0;
         for _ in 0..TRIES {
             let mut bytes = [0; 16];

@@ -159,6 +159,11 @@ pub enum Fact {
         /// Address and prefix length.
         net: IpNet,
     },
+    /// An address of full length on the pod's `lo`.
+    LoopbackAddress {
+        /// The address.
+        address: IpAddr,
+    },
     /// A permanent neighbour entry on the interface.
     Neighbour {
         /// Which end.
@@ -182,7 +187,7 @@ impl Fact {
     pub fn side(&self) -> Side {
         match self {
             Fact::Alias { .. } | Fact::AltName { .. } | Fact::NoAddressGeneration => Side::Host,
-            Fact::LoopbackUp => Side::Pod,
+            Fact::LoopbackUp | Fact::LoopbackAddress { .. } => Side::Pod,
             Fact::Link { side, .. }
             | Fact::Mac { side, .. }
             | Fact::Mtu { side, .. }
@@ -207,6 +212,7 @@ impl Fact {
             Fact::LoopbackUp => "lo".to_owned(),
             Fact::Up { .. } => "state".to_owned(),
             Fact::Address { net, .. } => format!("address {net}"),
+            Fact::LoopbackAddress { address } => format!("lo address {address}"),
             Fact::Neighbour { address, .. } => format!("neighbour {address}"),
             Fact::Route { route, .. } => format!("route {}", route.dst),
         }
@@ -223,7 +229,7 @@ impl Fact {
             Fact::NoAddressGeneration => "none".to_owned(),
             Fact::Sysctl { value, .. } => value.to_string(),
             Fact::LoopbackUp | Fact::Up { .. } => "up".to_owned(),
-            Fact::Address { .. } => "present".to_owned(),
+            Fact::Address { .. } | Fact::LoopbackAddress { .. } => "present".to_owned(),
             Fact::Neighbour { mac, .. } => format!("{mac} permanent"),
             Fact::Route { route: LinkRoute { via: Some(via), .. }, .. } => format!("via {via}"),
             Fact::Route { route: LinkRoute { via: None, .. }, .. } => "on link".to_owned(),

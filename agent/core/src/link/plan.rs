@@ -207,6 +207,7 @@ fn surplus(fact: &Fact) -> Comparison {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::claim::Claimed;
     use crate::link::{LinkRoute, Mac};
     use crate::prefix::PodAddresses;
 
@@ -221,6 +222,7 @@ mod tests {
                 v6: v6.map(|a| a.parse().unwrap()),
                 v4: v4.map(|a| a.parse().unwrap()),
             },
+            claimed: Claimed::default(),
         }
     }
 

@@ -4,11 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use flock_core::anycast::{RouteChange, Routes};
 use flock_core::attachment::IfName;
 use flock_core::bgp::subnet::Subnets;
 use flock_core::host::{DefaultRoute, HostChange, HostLink, HostState, HostSysctl};
 use flock_core::link::{Fact, LinkChange, LinkSpec, Mac, Side, host_mac, pod_mac};
 use flock_core::prefix::Family;
+use flock_core::steering::Steering;
 use ipnet::IpNet;
 use rustix::io::Errno;
 
@@ -39,6 +41,8 @@ pub(super) struct State {
     default_routes: BTreeSet<DefaultRoute>,
     blackholes: BTreeSet<IpNet>,
     sysctls: BTreeMap<HostSysctl, u8>,
+    pub(super) anycast: Routes,
+    pub(super) steering: Steering,
 }
 
 impl Default for State {
@@ -50,6 +54,8 @@ impl Default for State {
             default_routes: BTreeSet::new(),
             blackholes: BTreeSet::new(),
             sysctls: BTreeMap::new(),
+            anycast: Routes::new(),
+            steering: Steering::default(),
         };
         if let Ok(uplink) = "eth0".parse::<IfName>() {
             let route = |family| DefaultRoute { family, ifname: uplink.clone(), from_ra: false };
@@ -202,6 +208,22 @@ impl State {
 
 /// Steps.
 impl State {
+    /// A next hop must be on a link that is there, as the kernel demands.
+    pub(super) fn change_anycast(&mut self, change: &RouteChange) -> Result<(), KernelError> {
+        match change {
+            RouteChange::Set(address, hops) => {
+                if let Some(hop) = hops.iter().find(|hop| !self.links.contains_key(&on_node(&hop.link))) {
+                    return Err(failed(format!("{change} ({})", hop.link), Errno::NODEV));
+                }
+                self.anycast.insert(*address, hops.clone());
+            }
+            RouteChange::Remove(address) => {
+                self.anycast.remove(address);
+            }
+        }
+        Ok(())
+    }
+
     pub(super) fn change_host(&mut self, change: &HostChange) -> Result<(), KernelError> {
         match change {
             HostChange::Sysctl(sysctl, value) => match self.sysctls.get_mut(sysctl) {

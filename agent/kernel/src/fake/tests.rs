@@ -1,3 +1,4 @@
+use flock_core::claim::Claimed;
 use flock_core::host::HostChange;
 use flock_core::link::{Fact, LinkChange, LinkSpec, Observed, PodObserved, Scope, Side, compare, plan};
 use flock_core::prefix::PodAddresses;
@@ -14,6 +15,7 @@ fn spec() -> LinkSpec {
         host: "flock0000000a".parse().unwrap(),
         mtu: 1500,
         addresses: PodAddresses { v6: "2001:db8::5".parse().ok(), v4: "192.0.2.5".parse().ok() },
+        claimed: Claimed::default(),
     }
 }
 

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use flock_core::attachment::IfName;
 use flock_core::link::{Fact, LinkChange, LinkSpec, Side};
+use ipnet::IpNet;
 use netlink_packet_core::{NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE};
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::link::{In6AddrGenMode, LinkAttribute, LinkMessage};
@@ -280,6 +281,10 @@ fn set_by_netlink(end: &mut End, fact: &Fact) -> Result<(), Failure> {
             let message = request::address(end.index()?, *net);
             end.socket.request(RouteNetlinkMessage::NewAddress(message), PUT)
         }
+        Fact::LoopbackAddress { address } => {
+            let message = request::address(LOOPBACK, IpNet::from(*address));
+            end.socket.request(RouteNetlinkMessage::NewAddress(message), PUT)
+        }
         Fact::Neighbour { address, mac, .. } => {
             let message = request::neighbour(end.index()?, *address, Some(*mac));
             end.socket.request(RouteNetlinkMessage::NewNeighbour(message), PUT)
@@ -305,6 +310,10 @@ fn unset_by_netlink(end: &mut End, fact: &Fact) -> Result<(), Failure> {
         Fact::NoAddressGeneration => set_address_generation(end, In6AddrGenMode::Eui64),
         Fact::Address { net, .. } => {
             end.socket.request(RouteNetlinkMessage::DelAddress(request::address(index, *net)), 0)
+        }
+        Fact::LoopbackAddress { address } => {
+            let message = request::address(LOOPBACK, IpNet::from(*address));
+            end.socket.request(RouteNetlinkMessage::DelAddress(message), 0)
         }
         Fact::Neighbour { address, .. } => end
             .socket

@@ -71,6 +71,15 @@ pub(super) fn is_up(link: &LinkMessage) -> bool {
     link.header.flags.contains(LinkFlags::Up)
 }
 
+/// Whether what a link is given to send can arrive: it is up, and so is its peer.
+pub(super) fn has_carrier(link: &LinkMessage) -> bool {
+    let carrier = attribute(link, |found| match found {
+        LinkAttribute::Carrier(carrier) => Some(*carrier != 0),
+        _ => None,
+    });
+    is_up(link) && carrier == Some(true)
+}
+
 /// Whether a link is the loopback interface.
 pub(super) fn is_loopback(link: &LinkMessage) -> bool {
     link.header.flags.contains(LinkFlags::Loopback)
@@ -217,7 +226,24 @@ pub(super) fn gateway(route: &RouteMessage) -> Option<IpAddr> {
     })
 }
 
-fn ip(address: &RouteAddress) -> Option<IpAddr> {
+/// A route's metric; an IPv4 route without one is sent without it.
+pub(super) fn metric(route: &RouteMessage) -> Option<u32> {
+    route.attributes.iter().find_map(|found| match found {
+        RouteAttribute::Priority(metric) => Some(*metric),
+        _ => None,
+    })
+}
+
+/// The nexthop object that a route leads to. The kernel may send what is in it besides, as if the route had that.
+pub(super) fn nexthop_id(route: &RouteMessage) -> Option<u32> {
+    route.attributes.iter().find_map(|found| match found {
+        RouteAttribute::NhId(id) => Some(*id),
+        _ => None,
+    })
+}
+
+/// An address, if it is an IP address.
+pub(super) fn ip(address: &RouteAddress) -> Option<IpAddr> {
     match address {
         RouteAddress::Inet6(address) => Some(IpAddr::V6(*address)),
         RouteAddress::Inet(address) => Some(IpAddr::V4(*address)),

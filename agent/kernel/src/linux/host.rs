@@ -17,7 +17,7 @@ use super::errno::Failure;
 use super::observe::{self, OnLink};
 use super::request::{self, RouteFilter};
 use super::socket::Socket;
-use super::{decode, sysctl};
+use super::{anycast, decode, sysctl};
 use crate::{KernelError, ROUTE_PROTOCOL};
 
 /// What the names of flock's host links begin with.
@@ -118,6 +118,7 @@ fn blackholes(routes: &[RouteMessage]) -> BTreeSet<IpNet> {
     routes
         .iter()
         .filter(|route| route.header.kind == RouteType::BlackHole && route.header.protocol == ours)
+        .filter(|route| !anycast::is_anycast(route))
         .filter_map(decode::destination)
         .collect()
 }

@@ -12,10 +12,10 @@ use netlink_packet_route::route::{RouteMessage, RouteProtocol, RouteType};
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use rustix::io::Errno;
 
-use super::decode;
 use super::errno::Failure;
 use super::request::{self, MAIN_TABLE, RouteFilter};
 use super::socket::Socket;
+use super::{anycast, decode};
 use crate::ROUTE_PROTOCOL;
 
 /// What is configured on a link.
@@ -75,9 +75,11 @@ pub(super) fn routes(socket: &mut Socket, filter: RouteFilter) -> Result<Vec<Rou
     Ok(found)
 }
 
-/// Adds those routes that lead straight out of one link.
+/// Adds those routes that lead straight out of one link, but for those to anycast addresses: they are nobody's in
+/// particular.
 pub(super) fn add_routes(found: &mut ByLink, routes: &[RouteMessage]) {
-    for message in routes.iter().filter(|message| message.header.kind == RouteType::Unicast) {
+    let unicast = |message: &&RouteMessage| message.header.kind == RouteType::Unicast;
+    for message in routes.iter().filter(unicast).filter(|message| !anycast::is_anycast(message)) {
         let (Some(link), Some(dst)) = (decode::out_link(message), decode::destination(message)) else {
             continue;
         };
@@ -114,7 +116,11 @@ pub(super) fn host_facts(link: &LinkMessage, on_link: &OnLink) -> BTreeSet<Fact>
     }
     facts.extend(on_link.addresses.iter().map(|net| Fact::Address { side, net: *net }));
     facts.extend(neighbour_facts(side, on_link));
-    let ours = on_link.routes.iter().filter(|(_, protocol)| *protocol == RouteProtocol::from(ROUTE_PROTOCOL));
+    // Flock makes none with a gateway on this side but anycast routes.
+    let ours = |(route, protocol): &&(LinkRoute, RouteProtocol)| {
+        route.via.is_none() && *protocol == RouteProtocol::from(ROUTE_PROTOCOL)
+    };
+    let ours = on_link.routes.iter().filter(ours);
     facts.extend(ours.map(|(route, _)| Fact::Route { side, route: *route }));
     facts
 }
@@ -130,6 +136,13 @@ pub(super) fn pod_facts(link: &LinkMessage, on_link: &OnLink) -> BTreeSet<Fact> 
     let made = on_link.routes.iter().filter(|(_, protocol)| *protocol != RouteProtocol::Kernel);
     facts.extend(made.map(|(route, _)| Fact::Route { side, route: *route }));
     facts
+}
+
+/// The facts of a pod's loopback interface: what the kernel makes there by itself is nobody's wish.
+pub(super) fn loopback_facts(on_link: &OnLink) -> impl Iterator<Item = Fact> {
+    let single = on_link.addresses.iter().filter(|net| net.prefix_len() == net.max_prefix_len());
+    let given = single.map(IpNet::addr).filter(|address| !address.is_loopback());
+    given.map(|address| Fact::LoopbackAddress { address })
 }
 
 fn own_facts(side: Side, link: &LinkMessage) -> BTreeSet<Fact> {

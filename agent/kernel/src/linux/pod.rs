@@ -39,6 +39,8 @@ fn facts(socket: &mut Socket, ifname: &IfName) -> Result<BTreeSet<Fact>, Failure
     if loopback.as_ref().is_some_and(decode::is_up) {
         facts.insert(Fact::LoopbackUp);
     }
+    let mut on_links = observe::addresses_and_neighbours(socket, Some(LOOPBACK))?;
+    facts.extend(observe::loopback_facts(&on_links.remove(&LOOPBACK).unwrap_or_default()));
     Ok(facts)
 }
 

@@ -205,3 +205,25 @@ fn our_route(dst: IpNet, kind: RouteType) -> RouteMessage {
     message.attributes.push(RouteAttribute::Destination(RouteAddress::from(dst.network())));
     message
 }
+
+/// Every table's routes of one family.
+pub(super) fn routes_of_all_tables(family: AddressFamily) -> RouteMessage {
+    let mut message = routes(family, RouteFilter::default());
+    message.header.table = RouteHeader::RT_TABLE_UNSPEC;
+    message
+}
+
+/// A route of ours to one address, with a metric; it leads nowhere yet.
+pub(super) fn host_route(address: IpAddr, metric: u32) -> RouteMessage {
+    let mut message = our_route(IpNet::from(address), RouteType::Unicast);
+    message.attributes.push(RouteAttribute::Priority(metric));
+    message
+}
+
+/// Any route of ours to one address with that metric, wherever it leads: for its removal.
+pub(super) fn any_host_route(address: IpAddr, metric: u32) -> RouteMessage {
+    let mut message = host_route(address, metric);
+    message.header.kind = RouteType::Unspec;
+    message.header.scope = RouteScope::NoWhere;
+    message
+}

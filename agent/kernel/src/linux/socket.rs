@@ -6,9 +6,9 @@
 //! lies in the receive queue when `sendmsg` returns.
 
 use netlink_packet_core::{
-    NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload,
+    NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NetlinkDeserializable, NetlinkHeader, NetlinkMessage,
+    NetlinkPayload, NetlinkSerializable,
 };
-use netlink_packet_route::RouteNetlinkMessage;
 use netlink_sys::SocketAddr;
 use netlink_sys::protocols::NETLINK_ROUTE;
 use rustix::io::Errno;
@@ -21,6 +21,11 @@ const RECEIVE_BUFFER: usize = 64 * 1024;
 
 /// A dump that changed while it was being read is read again, this often.
 const DUMP_TRIES: usize = 16;
+
+/// What can be asked, and what is answered in the same terms.
+pub(super) trait Message: NetlinkSerializable + NetlinkDeserializable {}
+
+impl<M: NetlinkSerializable + NetlinkDeserializable> Message for M {}
 
 /// Bound to the network namespace of the thread that opened it, wherever it is used.
 pub(super) struct Socket {
@@ -42,15 +47,12 @@ impl Socket {
     }
 
     /// A request for a change, or for nothing but an answer of yes or no. `flags` are added to REQUEST and ACK.
-    pub(super) fn request(&mut self, message: RouteNetlinkMessage, flags: u16) -> Result<(), Failure> {
+    pub(super) fn request<M: Message>(&mut self, message: M, flags: u16) -> Result<(), Failure> {
         self.exchange(message, NLM_F_ACK | flags).map(drop)
     }
 
     /// A request for one thing; none if the kernel says that it is not there.
-    pub(super) fn find(
-        &mut self,
-        message: RouteNetlinkMessage,
-    ) -> Result<Option<RouteNetlinkMessage>, Failure> {
+    pub(super) fn find<M: Message>(&mut self, message: M) -> Result<Option<M>, Failure> {
         match self.exchange(message, NLM_F_ACK) {
             Ok(answer) => Ok(answer.messages.into_iter().next()),
             Err(Failure { errno: Errno::NODEV | Errno::NOENT, .. }) => Ok(None),
@@ -59,7 +61,7 @@ impl Socket {
     }
 
     /// All that the kernel has of a kind.
-    pub(super) fn dump(&mut self, message: RouteNetlinkMessage) -> Result<Vec<RouteNetlinkMessage>, Failure> {
+    pub(super) fn dump<M: Message + Clone>(&mut self, message: M) -> Result<Vec<M>, Failure> {
         for _ in 0..DUMP_TRIES {
             let answer = match self.exchange(message.clone(), NLM_F_DUMP) {
                 Ok(answer) => answer,
@@ -74,23 +76,23 @@ impl Socket {
         Err(Failure { errno: Errno::INTR, text: Some("the dump kept changing while it was read".to_owned()) })
     }
 
-    fn exchange(&mut self, message: RouteNetlinkMessage, flags: u16) -> Result<Answer, Failure> {
+    fn exchange<M: Message>(&mut self, message: M, flags: u16) -> Result<Answer<M>, Failure> {
         self.sequence += 1;
         let mut header = NetlinkHeader::default();
         header.flags = NLM_F_REQUEST | flags;
         header.sequence_number = self.sequence;
-        let mut message = NetlinkMessage::new(header, NetlinkPayload::from(message));
+        let mut message = NetlinkMessage::new(header, NetlinkPayload::InnerMessage(message));
         message.finalize();
         let mut bytes = vec![0; message.buffer_len()];
         message.serialize(&mut bytes);
         self.inner.send(&bytes, 0)?;
-        let mut answer = Answer::default();
+        let mut answer = Answer { messages: Vec::new(), interrupted: false };
         while !self.receive(&mut answer)? {}
         Ok(answer)
     }
 
     /// Reads one datagram into the answer; true when that was its end.
-    fn receive(&mut self, answer: &mut Answer) -> Result<bool, Failure> {
+    fn receive<M: Message>(&mut self, answer: &mut Answer<M>) -> Result<bool, Failure> {
         self.buffer.clear();
         rustix::io::retry_on_intr(|| {
             self.inner
@@ -109,8 +111,7 @@ impl Socket {
     }
 }
 
-#[derive(Default)]
-struct Answer {
-    messages: Vec<RouteNetlinkMessage>,
+struct Answer<M> {
+    messages: Vec<M>,
     interrupted: bool,
 }

@@ -15,8 +15,9 @@ use tokio::sync::mpsc::Sender;
 
 use super::errno::Failure;
 use super::netns::Namespace;
+use super::nexthop::{self, NexthopMessage};
 use super::request::{LOOPBACK, MAIN_TABLE};
-use super::wire::{Content, frames};
+use super::wire::{Content, Undecoded, frames};
 use super::{decode, entered};
 use crate::{KernelError, ROUTE_PROTOCOL};
 
@@ -30,13 +31,15 @@ const DATAGRAM: usize = 64 * 1024;
 const BACKOFF: Duration = Duration::from_secs(1);
 
 /// `RTMGRP_*` of `linux/rtnetlink.h`.
-const GROUPS: u32 = LINK | NEIGH | IPV4_IFADDR | IPV4_ROUTE | IPV6_IFADDR | IPV6_ROUTE;
+const GROUPS: u32 = LINK | NEIGH | IPV4_IFADDR | IPV4_ROUTE | IPV6_IFADDR | IPV6_ROUTE | NEXTHOP;
 const LINK: u32 = 0x1;
 const NEIGH: u32 = 0x4;
 const IPV4_IFADDR: u32 = 0x10;
 const IPV4_ROUTE: u32 = 0x40;
 const IPV6_IFADDR: u32 = 0x100;
 const IPV6_ROUTE: u32 = 0x400;
+/// `RTNLGRP_NEXTHOP`, the last of the groups that the mask has room for. A kernel without it lets it be joined.
+const NEXTHOP: u32 = 1 << 31;
 
 /// Starts to follow the node's namespace; ends when nobody listens any more.
 pub(super) fn start(node: Arc<Namespace>, changes: Sender<()>) -> Result<(), KernelError> {
@@ -107,11 +110,24 @@ fn notify(changes: &Sender<()>) {
 
 fn concerns_us(datagram: &[u8]) -> bool {
     frames(datagram).any(|frame| match frame.content {
-        // What cannot be read may be about anything.
-        Content::Message(message) => message.decode().is_none_or(|message| is_relevant(&message)),
+        Content::Message(message) => may_be_relevant(&message),
         Content::Overrun => true,
         Content::End(_) => false,
     })
+}
+
+/// What cannot be read may be about anything.
+fn may_be_relevant(message: &Undecoded<'_>) -> bool {
+    match message.kind() {
+        Some(nexthop::NEW | nexthop::NEW_BUCKET) => false,
+        Some(nexthop::DEL) => message.decode().is_none_or(|message| is_about_ours(&message)),
+        _ => message.decode().is_none_or(|message| is_relevant(&message)),
+    }
+}
+
+/// The kernel says nothing of the IPv4 routes that go with a nexthop object.
+fn is_about_ours(message: &NexthopMessage) -> bool {
+    matches!(message, NexthopMessage::Del(nexthop) if nexthop.protocol == ROUTE_PROTOCOL)
 }
 
 /// Errs on the side of noise: addresses and neighbours name their link by its index only, and are taken for ours;
@@ -140,11 +156,13 @@ fn is_default(route: &RouteMessage) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use netlink_packet_core::{NetlinkHeader, NetlinkMessage, NetlinkPayload};
     use netlink_packet_route::address::AddressMessage;
     use netlink_packet_route::link::LinkMessage;
     use netlink_packet_route::neighbour::NeighbourMessage;
 
     use super::*;
+    use crate::linux::nexthop::{Kind, Nexthop};
     use crate::linux::request;
 
     fn neighbour(link: u32, state: NeighbourState) -> NeighbourMessage {
@@ -197,5 +215,25 @@ mod tests {
         ] {
             assert!(!is_relevant(&message), "{message:?}");
         }
+    }
+
+    /// A message about a nexthop object, as the kernel sends it.
+    fn nexthop(kind: u16, protocol: u8) -> Vec<u8> {
+        let message = NexthopMessage::New(Nexthop { id: 1, protocol, kind: Kind::Other });
+        let mut message =
+            NetlinkMessage::new(NetlinkHeader::default(), NetlinkPayload::InnerMessage(message));
+        message.finalize();
+        let mut bytes = vec![0; message.buffer_len()];
+        message.serialize(&mut bytes);
+        bytes[4..6].copy_from_slice(&kind.to_ne_bytes());
+        bytes
+    }
+
+    #[test]
+    fn nexthop_objects_of_ours_are_forwarded_when_they_go() {
+        assert!(concerns_us(&nexthop(nexthop::DEL, ROUTE_PROTOCOL)));
+        assert!(!concerns_us(&nexthop(nexthop::DEL, 4)));
+        assert!(!concerns_us(&nexthop(nexthop::NEW, ROUTE_PROTOCOL)));
+        assert!(!concerns_us(&nexthop(nexthop::NEW_BUCKET, ROUTE_PROTOCOL)));
     }
 }

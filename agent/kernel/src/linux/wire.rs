@@ -1,7 +1,8 @@
 //! Netlink framing (RFC 3549, section 2.3): datagrams to messages, and the errors among them.
 
-use netlink_packet_core::{NLM_F_ACK_TLVS, NLM_F_CAPPED, NLM_F_DUMP_INTR, NetlinkMessage, NetlinkPayload};
-use netlink_packet_route::RouteNetlinkMessage;
+use netlink_packet_core::{
+    NLM_F_ACK_TLVS, NLM_F_CAPPED, NLM_F_DUMP_INTR, NetlinkDeserializable, NetlinkMessage, NetlinkPayload,
+};
 use rustix::io::Errno;
 
 use super::errno::Failure;
@@ -41,8 +42,14 @@ pub(super) enum Content<'a> {
 pub(super) struct Undecoded<'a>(&'a [u8]);
 
 impl Undecoded<'_> {
-    pub(super) fn decode(&self) -> Option<RouteNetlinkMessage> {
-        match NetlinkMessage::<RouteNetlinkMessage>::deserialize(self.0) {
+    /// Its type, `RTM_*`.
+    pub(super) fn kind(&self) -> Option<u16> {
+        u16_at(self.0, 4)
+    }
+
+    /// The message, of the sort that its type calls for.
+    pub(super) fn decode<M: NetlinkDeserializable>(&self) -> Option<M> {
+        match NetlinkMessage::<M>::deserialize(self.0) {
             Ok(NetlinkMessage { payload: NetlinkPayload::InnerMessage(message), .. }) => Some(message),
             Ok(_) => None,
             Err(error) => {

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use flock_core::bgp::config::REVISION;
+use flock_core::bgp::config::{ANYCAST, REVISION};
 use flock_core::bgp::control::{BirdVersion, Reply};
 use tokio::time::Instant;
 
@@ -25,7 +25,14 @@ pub(super) struct Link {
 #[derive(Debug)]
 enum State {
     Away { retry_at: Instant, pause: Duration, reason: Option<String> },
-    Up { client: Client, version: BirdVersion, running: Option<String> },
+    Up { client: Client, version: BirdVersion, running: Running },
+}
+
+/// What BIRD says of the configuration that it runs. One that is not flock's says nothing.
+#[derive(Debug, Default)]
+struct Running {
+    revision: Option<String>,
+    anycast: Option<String>,
 }
 
 impl Link {
@@ -60,10 +67,18 @@ impl Link {
         }
     }
 
-    /// The revision of the configuration that BIRD runs; none if it is not one of flock's.
+    /// The revision of the configuration that BIRD runs, but for its anycast routes; none if it is not one of flock's.
     pub(super) fn running(&self) -> Option<&str> {
         match &self.state {
-            State::Up { running, .. } => running.as_deref(),
+            State::Up { running, .. } => running.revision.as_deref(),
+            State::Away { .. } => None,
+        }
+    }
+
+    /// The revision of its anycast routes.
+    pub(super) fn anycast(&self) -> Option<&str> {
+        match &self.state {
+            State::Up { running, .. } => running.anycast.as_deref(),
             State::Away { .. } => None,
         }
     }
@@ -80,7 +95,7 @@ impl Link {
         match Client::connect(&self.socket).await {
             Ok((client, version)) => {
                 tracing::info!(%version, socket = %self.socket.display(), "BIRD answers");
-                self.state = State::Up { client, version, running: None };
+                self.state = State::Up { client, version, running: Running::default() };
                 match self.ask_running().await {
                     Ok(()) => true,
                     Err(error) => {
@@ -121,12 +136,17 @@ impl Link {
 
     /// Asks BIRD which configuration it runs.
     pub(super) async fn ask_running(&mut self) -> Result<(), BirdError> {
-        let reply = self.ask(&Command::Eval(REVISION)).await?;
-        // One that is not ours does not know the name.
-        let revision = reply.failure().is_none().then(|| reply.lines.last().map(|line| line.text.clone()));
+        let now =
+            Running { revision: self.value_of(REVISION).await?, anycast: self.value_of(ANYCAST).await? };
         if let State::Up { running, .. } = &mut self.state {
-            *running = revision.flatten();
+            *running = now;
         }
         Ok(())
+    }
+
+    /// None of a constant that BIRD's configuration does not have.
+    async fn value_of(&mut self, constant: &'static str) -> Result<Option<String>, BirdError> {
+        let reply = self.ask(&Command::Eval(constant)).await?;
+        Ok(reply.lines.last().filter(|_| reply.failure().is_none()).map(|line| line.text.clone()))
     }
 }

@@ -1,136 +1,24 @@
 //! The speaker against a BIRD that is a script.
 
-use std::collections::BTreeMap;
+mod announcing;
+mod fake;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv6Addr;
-use std::sync::{Mutex, PoisonError};
 
 use flock_core::bgp::control::BirdVersion;
 use flock_core::bgp::plan::{Aggregation, Asn, BgpPlan, Peer};
+use flock_core::bgp::status::{BgpStatus, BirdStatus, ConfigStatus};
 use flock_core::bgp::subnet::{NodeAddress, Subnets};
-use flock_core::node::{FamilyDefaults, NodePlan, Pools, Uplinks};
+use flock_core::node::{NodePlan, Pools};
 use flock_core::prefix::{Family, PodAddresses};
-use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
-use tokio::net::{UnixListener, UnixStream};
 
+use self::fake::{FakeBird, Script};
 use super::*;
+use crate::anycast::Announcement;
 use crate::attach::HostView;
 use crate::source::Desired;
 use crate::store::Disk;
-
-/// What the script does and has seen.
-#[derive(Debug, Default)]
-struct Script {
-    /// The revision that it runs.
-    running: Option<String>,
-    /// What an undo would bring back.
-    before: Option<String>,
-    /// Every command but `show` and `eval`, without file names.
-    commands: Vec<String>,
-    /// What `configure check` fails with.
-    objection: Option<String>,
-    /// The session's state and last error, by the AS number that the configuration expects of the peer.
-    sessions: BTreeMap<u32, (&'static str, &'static str)>,
-    /// The AS number in the running configuration.
-    asn: Option<u32>,
-    /// Instead of any answer.
-    nonsense: bool,
-}
-
-impl Script {
-    fn answer(&mut self, command: &str) -> String {
-        if self.nonsense {
-            return "HTTP/1.1 400 Bad Request\n".to_owned();
-        }
-        let (verb, file) = command.split_once('"').unwrap_or((command, ""));
-        let verb = verb.trim();
-        if !verb.starts_with("show") && !verb.starts_with("eval") {
-            self.commands.push(verb.to_owned());
-        }
-        match verb {
-            "show protocols all" => self.protocols(),
-            "configure check" => match &self.objection {
-                Some(objection) => format!("8002 {objection}\n"),
-                None => "0020 Configuration OK\n".to_owned(),
-            },
-            "configure" => self.configure(file.split('"').next().unwrap_or_default()),
-            "configure confirm" => "0018 Reconfiguration confirmed\n".to_owned(),
-            "configure undo" => {
-                self.running = self.before.take();
-                self.asn = Some(65000);
-                "0021-Undo requested\n0003 Reconfigured\n".to_owned()
-            }
-            _ if verb.starts_with("eval") => match &self.running {
-                Some(revision) => format!("0023 {revision}\n"),
-                None => "9001 syntax error\n".to_owned(),
-            },
-            _ => "9001 syntax error\n".to_owned(),
-        }
-    }
-
-    fn configure(&mut self, file: &str) -> String {
-        let text = std::fs::read_to_string(file).unwrap();
-        let revision = text.split("define flock_revision = \"").nth(1).unwrap().split('"').next().unwrap();
-        self.before = self.running.replace(revision.to_owned());
-        let asn = text.lines().find(|line| line.trim().starts_with("neighbor "));
-        self.asn =
-            asn.map(|line| line.split(" as ").nth(1).unwrap().split(';').next().unwrap().parse().unwrap());
-        "0002-Reading\n0003 Reconfigured\n".to_owned()
-    }
-
-    fn protocols(&self) -> String {
-        let Some(asn) = self.asn else { return "0000 \n".to_owned() };
-        let (state, error) = self.sessions.get(&asn).copied().unwrap_or(("Active", ""));
-        let up = if state == "Established" { "up" } else { "start" };
-        format!(
-            "2002-Name       Proto      Table      State  Since         Info
-1002-peer_2001_db8__1 BGP        ---        {up}     2026-11-21T09:26:46+0000  {state}  {error}
-1006-  BGP state:          {state}
-     Neighbor address: 2001:db8::1
-     Last error:       {error}
- 
-0000 
-"
-        )
-    }
-}
-
-/// The script as a program behind a socket.
-#[derive(Clone)]
-struct FakeBird(Arc<Mutex<Script>>);
-
-impl FakeBird {
-    fn start(socket: &Path, script: Script) -> Self {
-        let bird = Self(Arc::new(Mutex::new(script)));
-        let listener = UnixListener::bind(socket).unwrap();
-        let serving = bird.clone();
-        tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(serving.clone().serve(stream));
-            }
-        });
-        bird
-    }
-
-    async fn serve(self, stream: UnixStream) {
-        let (read, mut write) = stream.into_split();
-        write.write_all(b"0001 BIRD 2.0.12 ready.\n").await.unwrap();
-        let mut lines = BufReader::new(read).lines();
-        while let Ok(Some(line)) = lines.next_line().await {
-            let answer = self.script(|script| script.answer(&line));
-            if write.write_all(answer.as_bytes()).await.is_err() {
-                return;
-            }
-        }
-    }
-
-    fn script<T>(&self, look: impl FnOnce(&mut Script) -> T) -> T {
-        look(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    fn commands(&self) -> Vec<String> {
-        self.script(|script| script.commands.clone())
-    }
-}
 
 fn plan(asn: u32) -> BgpPlan {
     let peer = Peer::new("2001:db8::1".parse().unwrap(), Asn(asn.try_into().unwrap()));
@@ -144,15 +32,9 @@ fn plan(asn: u32) -> BgpPlan {
 fn desired(asn: u32) -> Arc<Desired> {
     let v6: ipnet::Ipv6Net = "2001:db8:a:1::/64".parse().unwrap();
     let node = NodePlan {
-        name: "node-a".to_owned(),
         pools: Pools { v6: vec![v6.try_into().unwrap()], v4: Vec::new() },
-        defaults: FamilyDefaults::default(),
-        primary: Family::IPv6,
-        uplinks: Uplinks::OfDefaultRoutes,
-        mtu: None,
-        cooldown: Duration::from_secs(30),
-        ip_algo: None,
         bgp: Some(plan(asn)),
+        ..NodePlan::new("node-a")
     };
     Arc::new(Desired { node: Some(Arc::new(node)), ..Desired::default() })
 }
@@ -162,24 +44,38 @@ struct Node {
     dir: tempfile::TempDir,
     desired: watch::Sender<Arc<Desired>>,
     pods: watch::Sender<BTreeSet<PodAddresses>>,
+    announced: watch::Sender<Arc<Announcement>>,
     _host: watch::Sender<HostView>,
     view: watch::Receiver<Arc<BgpView>>,
+    speaker: tokio::task::JoinHandle<()>,
 }
 
 impl Node {
     fn start(dir: tempfile::TempDir) -> Self {
+        Self::announcing(dir, Announcement::default())
+    }
+
+    fn announcing(dir: tempfile::TempDir, announcement: Announcement) -> Self {
         let ifname: flock_core::attachment::IfName = "eth0".parse().unwrap();
         let address = NodeAddress { ifname, net: "2001:db8::2/64".parse().unwrap(), secondary: false };
         let subnets = Subnets { addresses: BTreeSet::from([address]), on_link: BTreeSet::new() };
         let (desired, desired_seen) = watch::channel(desired(65000));
         let (pods, pods_seen) = watch::channel(BTreeSet::new());
         let (host, host_seen) = watch::channel(HostView { subnets, ..HostView::default() });
-        let inputs = Inputs { desired: desired_seen, host: host_seen, pods: pods_seen };
+        let (announced, announced_seen) = watch::channel(Arc::new(announcement));
+        let inputs =
+            Inputs { desired: desired_seen, host: host_seen, pods: pods_seen, announced: announced_seen };
         let files = ConfFiles::open(Disk, dir.path()).unwrap();
         let speaker = Speaker::new(inputs, files, dir.path());
         let view = speaker.follow();
-        tokio::spawn(speaker.run(std::future::pending()));
-        Self { dir, desired, pods, _host: host, view }
+        let speaker = tokio::spawn(speaker.run(std::future::pending()));
+        Self { dir, desired, pods, announced, _host: host, view, speaker }
+    }
+
+    /// The agent dies; what it has written stays.
+    fn die(self) -> tempfile::TempDir {
+        self.speaker.abort();
+        self.dir
     }
 
     async fn eventually(&mut self, wanted: impl Fn(&BgpStatus) -> bool) -> Arc<BgpView> {
@@ -216,7 +112,7 @@ async fn the_first_configuration_is_checked_applied_confirmed_and_kept() {
     let bird = bird(&dir, all_is_well());
     let mut node = Node::start(dir);
     let view = node.eventually(applied).await;
-    assert_eq!(bird.commands(), ["configure check", "configure", "configure confirm"]);
+    assert_eq!(bird.commands(), ["configure check", "configure timeout", "configure confirm"]);
     assert!(node.bird_conf().contains("neighbor 2001:db8::1"));
     assert_eq!(view.counters.applied, 1);
     let view = node.eventually(|status| status.peers[0].is_established()).await;
@@ -229,8 +125,7 @@ async fn a_bird_that_runs_it_already_is_left_alone() {
     let first = bird(&dir, all_is_well());
     let mut node = Node::start(dir);
     node.eventually(applied).await;
-    let Node { dir, .. } = node;
-    let mut second = Node::start(dir);
+    let mut second = Node::start(node.die());
     second.eventually(applied).await;
     assert_eq!(first.commands().len(), 3, "{:?}", first.commands());
 }
@@ -262,7 +157,8 @@ async fn a_configuration_that_takes_sessions_down_is_taken_back_and_named() {
     let ConfigStatus::RolledBack { reason, .. } = &view.status.config else { unreachable!() };
     assert!(reason.contains("Bad peer AS: 65000") && reason.contains("as 65009;"), "{reason}");
     assert_eq!(view.status.peers[0].asn.to_string(), "65000", "the peers are those in force");
-    assert_eq!(bird.commands().last().unwrap(), "configure undo");
+    assert_eq!(bird.commands().last().unwrap(), "configure");
+    assert_eq!(bird.script(|script| script.asn), Some(65000));
     assert!(node.bird_conf().contains("as 65000"));
     let commands = bird.commands().len();
     tokio::time::sleep(Duration::from_millis(1500)).await;
@@ -291,7 +187,7 @@ async fn many_changes_are_few_configurations() {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     assert!(node.bird_conf().contains(last));
-    let configured = bird.commands().iter().filter(|command| *command == "configure").count();
+    let configured = bird.commands().iter().filter(|command| *command == "configure timeout").count();
     assert!((2..=6).contains(&configured), "{configured} for 50 changes within a second");
 }
 

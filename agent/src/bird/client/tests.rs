@@ -1,5 +1,7 @@
 use std::os::unix::ffi::OsStrExt as _;
 
+use flock_core::bgp::config::BirdIdent;
+use flock_core::bgp::plan::BGP_PORT;
 use tokio::net::UnixListener;
 
 use super::*;
@@ -56,18 +58,21 @@ async fn refusal(script: Vec<Option<&'static [u8]>>) -> String {
 #[tokio::test]
 async fn commands_are_asked_in_bird_s_words() {
     let ok: Option<&[u8]> = Some(b"0000 \n");
-    let bird = bird(vec![GREETING, ok, ok, ok, ok, ok, ok, ok, ok, ok, ok, ok, None]);
+    let bird = bird([vec![GREETING], vec![ok; 14], vec![None]].concat());
     let (mut client, version) = Client::connect(&bird.socket).await.unwrap();
     assert_eq!(version.to_string(), "2.0.12");
     let path = PathBuf::from("/run/fl ock/bird.conf");
     for command in [
         Command::CheckConfig(path.clone()),
-        Command::Configure { path: path.clone(), undo_after: Duration::from_millis(29_001) },
-        Command::Configure { path, undo_after: Duration::ZERO },
+        Command::Try { path: path.clone(), undo_after: Duration::from_millis(29_001) },
+        Command::Try { path: path.clone(), undo_after: Duration::ZERO },
+        Command::Configure(path),
         Command::Confirm,
         Command::Undo,
         Command::ShowProtocols,
         Command::ShowBfd,
+        Command::ShowRoutes("anycast6"),
+        Command::ShowExported(BirdIdent::of_peer(&"192.0.2.1".parse().unwrap(), BGP_PORT)),
         Command::Eval("flock_revision"),
         Command::Disable("own6"),
         Command::ShowStatus,
@@ -80,10 +85,13 @@ async fn commands_are_asked_in_bird_s_words() {
         "configure check \"/run/fl ock/bird.conf\"\n",
         "configure \"/run/fl ock/bird.conf\" timeout 30\n",
         "configure \"/run/fl ock/bird.conf\" timeout 1\n",
+        "configure \"/run/fl ock/bird.conf\"\n",
         "configure confirm\n",
         "configure undo\n",
         "show protocols all\n",
         "show bfd sessions\n",
+        "show route protocol anycast6\n",
+        "show route exported peer_192_0_2_1 where proto ~ \"anycast*\"\n",
         "eval flock_revision\n",
         "disable own6\n",
         "show status\n",
@@ -112,7 +120,7 @@ async fn a_path_that_bird_cannot_be_told_is_refused_and_the_connection_stays() {
         let path = PathBuf::from(std::ffi::OsStr::from_bytes(path));
         let error = client.ask(&Command::CheckConfig(path.clone())).await.unwrap_err();
         assert!(matches!(&error, BirdError::Path(refused) if *refused == path), "{error}");
-        let configure = Command::Configure { path, undo_after: Duration::from_secs(30) };
+        let configure = Command::Try { path, undo_after: Duration::from_secs(30) };
         assert!(matches!(client.ask(&configure).await, Err(BirdError::Path(_))));
     }
     assert_eq!(client.ask(&Command::CheckConfig("/a\\n$b".into())).await.unwrap().code(), 20);
@@ -161,7 +169,7 @@ async fn silence_has_an_end() {
     let silent = refusal(vec![]).await;
     assert!(silent.starts_with("BIRD on SOCKET did not answer \"the connection\" within 5s"), "{silent}");
 
-    let configure = Command::Configure { path: "/x".into(), undo_after: Duration::from_secs(5) };
+    let configure = Command::Try { path: "/x".into(), undo_after: Duration::from_secs(5) };
     for (command, deadline) in [(Command::ShowProtocols, ANSWER), (configure, CONFIGURE)] {
         let bird = bird(vec![GREETING, Some(b"1002-half an answer\n")]);
         let (mut client, _) = Client::connect(&bird.socket).await.unwrap();

@@ -141,6 +141,23 @@ async fn a_drain_withdraws_waits_and_ends() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_drain_withdraws_anycast_before_the_nodes_own_prefixes() {
+    let bird = FakeBird::start(|command, before| match (command, protocols(0)) {
+        ("show protocols all", Act::Say(text)) => {
+            let row = "1002-own6       Static     master6    up     2026-11-21T09:44:11+0000  \n";
+            let rows = ["own4", "anycast4", "own6", "anycast6"].map(|name| row.replace("own6", name));
+            Act::Say(text.replace(row, &rows.concat()))
+        }
+        (disable, _) if disable.starts_with("disable ") => Act::Say("0009-disabled\n0000 \n".to_owned()),
+        _ => well(command, before),
+    });
+    let steps = bird.stop(Purpose::Drain).await.unwrap().steps;
+    assert_eq!(steps[0], Step::Withdrawn(vec!["anycast6", "anycast4", "own6", "own4"]));
+    assert_eq!(bird.asked()[1..3], ["disable anycast6", "disable anycast4"]);
+    assert!(steps[0].to_string().ends_with("everything of anycast6, anycast4, own6, own4"), "{}", steps[0]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_drain_ends_bird_though_routes_stay() {
     let bird = FakeBird::start(|command, before| match command {
         "show protocols all" => protocols(7),

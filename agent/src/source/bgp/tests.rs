@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use flock_core::bgp::community::{Community, ExtendedCommunity, LargeCommunity};
 use flock_core::bgp::plan::{
-    Attributes, Bfd, BfdInterval, Families, GracefulRestart, PeerAddress, Prepend, Reach, RestartTime, Timers,
+    AnycastWeight, Attributes, Bfd, BfdInterval, Families, GracefulRestart, PeerAddress, Prepend, Reach,
+    RestartTime, Timers,
 };
 use flock_core::prefix::Family;
 
@@ -50,6 +51,7 @@ peers:
 import:
   prefixes: [{cidr: "::/0", le: 0}, {cidr: "10.0.0.0/8", ge: 16, le: 24}]
 aggregation: Both
+anycastWeight: LinkBandwidth
 "#;
 
 fn document(bgp: &str) -> String {
@@ -158,6 +160,7 @@ fn a_full_document_becomes_the_plan() {
         peers: vec![full_peer(), reflector, plain_peer("192.0.2.7", u32::MAX)],
         import: vec![range("::/0", None, Some(0)), range("10.0.0.0/8", Some(16), Some(24))],
         aggregation: Aggregation::Both,
+        anycast_weight: AnycastWeight::LinkBandwidth,
     };
     assert_eq!(plan(FULL), expected);
     assert_eq!(read(&document(FULL)).unwrap().remarks, []);
@@ -172,12 +175,25 @@ fn a_node_without_peers_has_defaults() {
         peers: Vec::new(),
         import: Vec::new(),
         aggregation: Aggregation::NodePrefix,
+        anycast_weight: AnycastWeight::None,
     };
     assert_eq!(plan("asn: 1"), expected);
     let Some(Object::Node(node)) = read(&HEAD.replace("  bgp:\n", "  mtu: 1500\n")).unwrap().object else {
         panic!()
     };
     assert_eq!(node.bgp, None);
+}
+
+#[test]
+fn the_weight_of_anycast_addresses_is_said_by_name() {
+    let cases = [
+        ("LinkBandwidth", AnycastWeight::LinkBandwidth),
+        ("MED", AnycastWeight::Med),
+        ("None", AnycastWeight::None),
+    ];
+    for (name, weight) in cases {
+        assert_eq!(plan(&format!("asn: 1\nanycastWeight: {name}")).anycast_weight, weight);
+    }
 }
 
 #[test]

@@ -226,6 +226,14 @@ pub struct ShowBgpResponse {
     #[prost(bytes = "vec", tag = "1")]
     pub status: ::prost::alloc::vec::Vec<u8>,
 }
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ShowAnycastRequest {}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ShowAnycastResponse {
+    /// NodeConfig.status.anycast as JSON: a list, one for each address.
+    #[prost(bytes = "vec", tag = "1")]
+    pub status: ::prost::alloc::vec::Vec<u8>,
+}
 /// Generated client implementations.
 #[cfg(feature = "client")]
 pub mod cni_client {
@@ -947,6 +955,30 @@ pub mod inspect_client {
                 .insert(GrpcMethod::new("flock.v1alpha1.Inspect", "ShowBgp"));
             self.inner.unary(req, path, codec).await
         }
+        pub async fn show_anycast(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ShowAnycastRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ShowAnycastResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/flock.v1alpha1.Inspect/ShowAnycast",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("flock.v1alpha1.Inspect", "ShowAnycast"));
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -988,6 +1020,13 @@ pub mod inspect_server {
             &self,
             request: tonic::Request<super::ShowBgpRequest>,
         ) -> std::result::Result<tonic::Response<super::ShowBgpResponse>, tonic::Status>;
+        async fn show_anycast(
+            &self,
+            request: tonic::Request<super::ShowAnycastRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ShowAnycastResponse>,
+            tonic::Status,
+        >;
     }
     /// What people ask the agent, through flockctl.
     #[derive(Debug)]
@@ -1227,6 +1266,51 @@ pub mod inspect_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ShowBgpSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/flock.v1alpha1.Inspect/ShowAnycast" => {
+                    #[allow(non_camel_case_types)]
+                    struct ShowAnycastSvc<T: Inspect>(pub Arc<T>);
+                    impl<
+                        T: Inspect,
+                    > tonic::server::UnaryService<super::ShowAnycastRequest>
+                    for ShowAnycastSvc<T> {
+                        type Response = super::ShowAnycastResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ShowAnycastRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Inspect>::show_anycast(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ShowAnycastSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

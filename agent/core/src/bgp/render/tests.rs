@@ -1,7 +1,7 @@
 //! Golden files: `bird-templates/golden/*.conf` are what the templates give for these configurations. After a change:
 //! `FLOCK_BLESS=1 cargo test -p flock-core golden`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -12,12 +12,14 @@ use ipnet::IpNet;
 
 use super::super::config::{BirdIdent, Channel, Origin, Session, Sourced};
 use super::super::plan::{
-    Asn, Attributes, BGP_PORT, Bfd, BfdInterval, GracefulRestart, Peer, PrefixRange, Prepend, Reach,
-    RouterId, Timers,
+    AnycastWeight, Asn, Attributes, BGP_PORT, Bfd, BfdInterval, GracefulRestart, Peer, PrefixRange, Prepend,
+    Reach, RouterId, Timers,
 };
 use super::super::resolve;
 use super::*;
 use crate::prefix::Family;
+
+mod anycast;
 
 fn parsed<T: FromStr<Err: std::fmt::Debug>>(text: &str) -> T {
     text.parse().unwrap()
@@ -60,6 +62,8 @@ fn node(sessions: Vec<Session>) -> BirdConfig {
         router_id_from: Origin::Interface(parsed("eth0")),
         listen_port: BGP_PORT,
         originate: pools.clone(),
+        anycast: BTreeMap::new(),
+        anycast_weight: AnycastWeight::None,
         exportable: pools.iter().copied().map(PrefixRange::exactly).collect(),
         import: others.iter().copied().map(PrefixRange::all_of).collect(),
         protected: all::<IpNet>(&["2001:db8:ffff::/64", "198.51.100.0/24"]).union(&pools).copied().collect(),
@@ -136,6 +140,26 @@ fn pods() -> BirdConfig {
     }
 }
 
+/// Two pods at one address, one at the other, and both in a range that pods may claim from.
+fn anycast(weight: AnycastWeight) -> BirdConfig {
+    let claimable = all::<IpNet>(&["2001:db8:53::/64", "203.0.113.128/29"]);
+    let pods = [("2001:db8:53::1", 3), ("2001:db8:53::2", 1), ("203.0.113.129", 2)];
+    let pods = pods.map(|(address, pods): (_, u32)| (parsed(address), pods.try_into().unwrap()));
+    let mut config = dual_stack();
+    config.exportable.extend(claimable.into_iter().map(PrefixRange::hosts_of));
+    config.sessions[0].peer.attributes.extended = vec![parsed("rt:65001:100")];
+    BirdConfig { anycast: BTreeMap::from(pods), anycast_weight: weight, ..config }
+}
+
+/// One session has a MED of its own, the other has not.
+fn anycast_med() -> BirdConfig {
+    let mut config = anycast(AnycastWeight::Med);
+    config.sessions[0].peer.attributes.med = Some(50);
+    let ipv4 = vec![channel(Family::IPv4, "198.51.100.2")];
+    config.sessions.push(session(1, peer("198.51.100.1", 65000), Some("198.51.100.2"), ipv4));
+    config
+}
+
 fn goldens() -> Vec<(&'static str, BirdConf)> {
     let mut goldens = vec![("bootstrap", bootstrap().unwrap())];
     let configs = [
@@ -144,6 +168,8 @@ fn goldens() -> Vec<(&'static str, BirdConf)> {
         ("link-local", link_local()),
         ("everything", everything()),
         ("pods", pods()),
+        ("anycast-link-bandwidth", anycast(AnycastWeight::LinkBandwidth)),
+        ("anycast-med", anycast_med()),
         ("silent", resolve::silent()),
     ];
     goldens.extend(configs.map(|(name, config)| (name, render(&config).unwrap())));
@@ -178,7 +204,7 @@ fn golden_files_are_what_the_templates_give() {
 
 #[test]
 fn the_same_configuration_gives_the_same_bytes() {
-    for make in [dual_stack, internal, link_local, everything, pods] {
+    for make in [dual_stack, internal, link_local, everything, pods, anycast_med] {
         assert_eq!(render(&make()).unwrap(), render(&make()).unwrap());
     }
 }

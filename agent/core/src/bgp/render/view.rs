@@ -7,7 +7,8 @@ use ipnet::IpNet;
 use serde::Serialize;
 
 use super::super::config::{BirdConfig, Channel, Session, Sourced};
-use super::super::plan::{Asn, GracefulRestart, PeerAddress, PrefixRange, Reach};
+use super::super::plan::{AnycastWeight, Asn, GracefulRestart, PeerAddress, PrefixRange, Reach};
+use super::anycast::MED_OF_NONE;
 use crate::prefix::Family;
 
 /// The routing-protocol number of the routes that flock makes itself.
@@ -65,6 +66,8 @@ struct SessionView {
     large: Vec<String>,
     extended: Vec<String>,
     med: Option<u32>,
+    /// What comes on top of the MED of anycast routes; none: they have none.
+    anycast_med: Option<u32>,
     local_pref: Option<u32>,
     prepend: u16,
     import_limit: Option<u32>,
@@ -164,6 +167,7 @@ impl SessionView {
             large: texts(&attributes.large),
             extended: texts(&attributes.extended),
             med: attributes.med,
+            anycast_med: anycast_med(config.anycast_weight, attributes.med),
             local_pref: attributes.local_pref,
             prepend: attributes.prepend.get(),
             import_limit: peer.import_limit.map(Into::into),
@@ -248,6 +252,12 @@ fn restart_time(graceful_restart: GracefulRestart) -> Option<u16> {
         GracefulRestart::Off => None,
         GracefulRestart::On(restart_time) => Some(restart_time.get()),
     }
+}
+
+/// Together they must stay within 32 bits, or the nodes with the fewest pods would be preferred.
+fn anycast_med(weight: AnycastWeight, of_session: Option<u32>) -> Option<u32> {
+    let of_session = of_session.unwrap_or_default().min(u32::MAX - MED_OF_NONE);
+    (weight == AnycastWeight::Med).then_some(of_session)
 }
 
 fn bfd_kinds(sessions: &[Session]) -> Option<&'static str> {

@@ -10,6 +10,8 @@ struct Node {
     subnets: Subnets,
     uplinks: BTreeSet<IfName>,
     pods: BTreeSet<PodAddresses>,
+    announced: Announced,
+    claimable: BTreeSet<IpNet>,
     passwords: BTreeMap<PathBuf, Result<Password, String>>,
     bird: Option<BirdVersion>,
 }
@@ -42,6 +44,8 @@ fn node() -> Node {
         },
         uplinks: BTreeSet::from(["eth0".parse().unwrap()]),
         pods: BTreeSet::from([PodAddresses { v6: Some("2001:db8:a:1::5".parse().unwrap()), v4: None }]),
+        announced: Announced::default(),
+        claimable: BTreeSet::new(),
         passwords: BTreeMap::new(),
         bird: None,
     }
@@ -60,10 +64,13 @@ fn plan(peers: Vec<Peer>) -> BgpPlan {
 }
 
 fn resolved(plan: &BgpPlan, node: &Node) -> Resolved {
-    let Node { pools, cluster, subnets, uplinks, pods, passwords, bird } = node;
-    let around =
-        Surroundings { node: "node-a", pools, cluster, subnets, uplinks, pods, passwords, bird: *bird };
-    resolve(plan, &around).unwrap()
+    resolve(plan, &around(node)).unwrap()
+}
+
+fn around(node: &Node) -> Surroundings<'_> {
+    let Node { pools, cluster, subnets, uplinks, pods, announced, claimable, passwords, bird } = node;
+    let (node, bird) = ("node-a", *bird);
+    Surroundings { node, pools, cluster, subnets, uplinks, pods, announced, claimable, passwords, bird }
 }
 
 fn one(peer: Peer, node: &Node) -> Result<Session, String> {
@@ -187,9 +194,6 @@ fn connected_subnets_and_own_prefixes_are_protected_but_not_everything() {
 #[test]
 fn a_bird_that_is_too_old_is_refused() {
     let node = Node { bird: Some(BirdVersion { major: 2, minor: 0, patch: 7 }), ..node() };
-    let Node { pools, cluster, subnets, uplinks, pods, passwords, bird } = &node;
-    let around =
-        Surroundings { node: "node-a", pools, cluster, subnets, uplinks, pods, passwords, bird: *bird };
-    let error = resolve(&plan(Vec::new()), &around).unwrap_err().to_string();
+    let error = resolve(&plan(Vec::new()), &around(&node)).unwrap_err().to_string();
     assert_eq!(error, "BIRD 2.0.7 is too old: install 2.0.12 or later");
 }

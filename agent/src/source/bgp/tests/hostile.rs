@@ -3,11 +3,12 @@
 use super::*;
 
 /// Every field that takes text, with a place for it.
-const TEXT_FIELDS: [&str; 20] = [
+const TEXT_FIELDS: [&str; 21] = [
     "{asn: @}",
     "{asn: 1, routerID: @}",
     "{asn: 1, listenPort: @}",
     "{asn: 1, aggregation: @}",
+    "{asn: 1, anycastWeight: @}",
     "{asn: 1, ? @ : 1}",
     "{asn: 1, import: {prefixes: [{cidr: @}]}}",
     "{asn: 1, import: {prefixes: [{cidr: \"::/0\", le: @}]}}",

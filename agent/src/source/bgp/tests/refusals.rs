@@ -63,6 +63,7 @@ fn what_has_the_wrong_form_is_refused_with_what_is_accepted() {
         ("asn: 1\nrouterID: 0.0.0.0".into(), "spec.bgp.routerID", "but not 0.0.0.0"),
         ("asn: 1\nrouterID: node-a".into(), "spec.bgp.routerID", "write one as an IPv4 address"),
         ("asn: 1\naggregation: All".into(), "spec.bgp.aggregation", "NodePrefix, Pods, Both"),
+        ("asn: 1\nanycastWeight: med".into(), "spec.bgp.anycastWeight", "LinkBandwidth, MED, None"),
         ("asn: 1\npeer: []".into(), "spec.bgp.peer", "unknown field `peer`, expected one of asn"),
         ("asn: 1\npeers: {}".into(), "spec.bgp.peers", "must be a list"),
         ("asn: 1\npeers: [{address: 192.0.2.1}]".into(), "spec.bgp.peers[0]", "missing field `asn`"),

@@ -1,0 +1,105 @@
+//! Routes to anycast addresses: each a host route through pods' own addresses on their host veths.
+//!
+//! * One next hop: a plain route.
+//! * Several: nexthop objects, and a resilient group of them. When a pod comes or goes, the group is changed in place,
+//!   and the flows of the others stay where they are.
+//! * Several, on a kernel without resilient groups (before Linux 5.13): a multipath route.
+//!
+//! A route is always replaced by its successor in one step, and what it no longer needs is removed afterwards. So an
+//! address is never without a route that had one and is to have one.
+//!
+//! `form`: what the routes look like. `objects`: the nexthop objects that are there. `apply`: changes.
+
+mod apply;
+mod form;
+mod objects;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use flock_core::anycast::{NextHop, Routes};
+use flock_core::attachment::IfName;
+use netlink_packet_route::RouteNetlinkMessage;
+use netlink_packet_route::route::RouteMessage;
+use rustix::io::Errno;
+
+pub(super) use self::apply::apply;
+
+use self::form::Towards;
+use self::objects::Objects;
+use super::errno::Failure;
+use super::nexthop::{Hop, NexthopMessage};
+use super::request::{self, RouteFilter};
+use super::socket::Socket;
+use super::{decode, observe};
+use crate::KernelError;
+
+/// What several next hops are made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Several {
+    /// A resilient group of nexthop objects.
+    Group,
+    /// A multipath route.
+    Multipath,
+}
+
+impl Several {
+    /// The best that the kernel can do. The question changes nothing.
+    pub(super) fn probe(socket: &mut Socket) -> Self {
+        match socket.request(NexthopMessage::GetBucket, 0) {
+            Err(Failure { errno: Errno::OPNOTSUPP, .. }) => Several::Multipath,
+            _ => Several::Group,
+        }
+    }
+}
+
+/// Whether a route is one of these, and so no link's.
+pub(super) fn is_anycast(route: &RouteMessage) -> bool {
+    form::is_ours(route) && form::address(route).is_some()
+}
+
+/// The routes that are there, with the next hops that work. None of them for a route that is not as [`apply()`] would
+/// have made it: it is to be made anew.
+pub(super) fn observe(socket: &mut Socket, several: Several) -> Result<Routes, KernelError> {
+    read(socket, several).map_err(|failure| failure.of_step("observe the routes to anycast addresses"))
+}
+
+fn read(socket: &mut Socket, several: Several) -> Result<Routes, Failure> {
+    let found = observe::routes(socket, RouteFilter { ours: true, link: None })?;
+    let found: Vec<(IpAddr, RouteMessage)> =
+        found.into_iter().filter_map(|route| Some((form::address(&route)?, route))).collect();
+    if found.is_empty() {
+        return Ok(Routes::new());
+    }
+    let (objects, names) = (Objects::read(socket)?, names(socket)?);
+    let mut routes = Routes::new();
+    for (address, route) in found {
+        let hops = next_hops(&route, several, &objects).into_iter();
+        let hops = hops.filter_map(|hop| Some(NextHop { via: hop.via, link: names.get(&hop.link)?.clone() }));
+        // Two routes are one too many.
+        routes.entry(address).and_modify(BTreeSet::clear).or_insert(hops.collect());
+    }
+    Ok(routes)
+}
+
+fn next_hops(route: &RouteMessage, several: Several, objects: &Objects) -> BTreeSet<Hop> {
+    match (Towards::of(route), several) {
+        (Some(Towards::One(hop)), _) => [hop].into(),
+        (Some(Towards::Object(id)), Several::Group) => objects.hops(id).unwrap_or_default(),
+        (Some(Towards::Several(hops)), Several::Multipath) => hops,
+        _ => BTreeSet::new(),
+    }
+}
+
+/// Of the links that packets can go to. The kernel learns of a carrier that is lost a little later, and then tells of
+/// dead next hops, or removes them.
+fn names(socket: &mut Socket) -> Result<BTreeMap<u32, IfName>, Failure> {
+    let links = socket.dump(RouteNetlinkMessage::GetLink(request::links(None)))?;
+    let name = |message| match message {
+        RouteNetlinkMessage::NewLink(link) if decode::has_carrier(&link) => {
+            Some((link.header.index, decode::name(&link)?))
+        }
+        _ => None,
+    };
+    Ok(links.into_iter().filter_map(name).collect())
+}

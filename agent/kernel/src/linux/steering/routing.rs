@@ -1,0 +1,184 @@
+//! Policy rules and the pods' routing tables.
+
+mod message;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use flock_core::attachment::IfName;
+use flock_core::steering::{Path, Routing, Rule};
+use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE};
+use netlink_packet_route::route::RouteMessage;
+use netlink_packet_route::rule::RuleMessage;
+use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
+use rustix::io::Errno;
+
+use self::message::Hop;
+use super::super::errno::Failure;
+use super::super::socket::Socket;
+use super::super::{decode, request, sysctl};
+use crate::KernelError;
+
+const FAMILIES: [AddressFamily; 2] = [AddressFamily::Inet6, AddressFamily::Inet];
+
+/// What there is of ours, with what it is; none for what flock would not make like that.
+pub(super) struct Found {
+    rules: Vec<(RuleMessage, Option<Rule>)>,
+    routes: Vec<(RouteMessage, Option<Hop>)>,
+    /// All links, if they are needed.
+    links: BTreeMap<IfName, Link>,
+}
+
+#[derive(Clone, Copy)]
+struct Link {
+    index: u32,
+    /// `src_valid_mark`; none without IPv4.
+    minds_marks: Option<bool>,
+}
+
+impl Found {
+    /// Looks at what `wanted` is to be compared with.
+    pub(super) fn observe(socket: &mut Socket, wanted: &Routing) -> Result<Self, Failure> {
+        let (rules, routes) = (rules(socket)?, routes(socket)?);
+        let links = if wanted.paths.is_empty() { BTreeMap::new() } else { links(socket)? };
+        Ok(Self { rules, routes, links })
+    }
+
+    /// Whether nothing is ours.
+    pub(super) fn is_empty(&self) -> bool {
+        self.rules.is_empty() && self.routes.is_empty()
+    }
+
+    /// The path as the kernel holds it; none while its link is not there.
+    fn hop(&self, path: &Path) -> Option<Hop> {
+        let link = self.links.get(&path.link)?.index;
+        Some(Hop { table: path.slot.table(), to: path.to, via: path.via, link })
+    }
+}
+
+fn rules(socket: &mut Socket) -> Result<Vec<(RuleMessage, Option<Rule>)>, Failure> {
+    let mut found = Vec::new();
+    for family in FAMILIES {
+        let answer = match socket.dump(RouteNetlinkMessage::GetRule(message::rules(family))) {
+            // A kernel that was built or started without IPv6.
+            Err(Failure { errno: Errno::AFNOSUPPORT, .. }) => continue,
+            answer => answer?,
+        };
+        for message in answer {
+            let RouteNetlinkMessage::NewRule(rule) = message else { continue };
+            if message::is_our_rule(&rule) {
+                let read = message::read_rule(&rule);
+                found.push((rule, read));
+            }
+        }
+    }
+    Ok(found)
+}
+
+fn routes(socket: &mut Socket) -> Result<Vec<(RouteMessage, Option<Hop>)>, Failure> {
+    let mut found = Vec::new();
+    for family in FAMILIES {
+        for message in socket.dump(RouteNetlinkMessage::GetRoute(message::routes(family)))? {
+            let RouteNetlinkMessage::NewRoute(route) = message else { continue };
+            // A kernel without IPv6 answers with the routes that it has.
+            if route.header.address_family == family && message::is_our_route(&route) {
+                let read = Hop::read(&route);
+                found.push((route, read));
+            }
+        }
+    }
+    Ok(found)
+}
+
+fn links(socket: &mut Socket) -> Result<BTreeMap<IfName, Link>, Failure> {
+    let answer = socket.dump(RouteNetlinkMessage::GetLink(request::links(None)))?;
+    let links = answer.iter().filter_map(|message| match message {
+        RouteNetlinkMessage::NewLink(link) => {
+            let minds_marks = decode::inet_conf(link).map(|conf| conf.src_vmark != 0);
+            Some((decode::name(link)?, Link { index: link.header.index, minds_marks }))
+        }
+        _ => None,
+    });
+    Ok(links.collect())
+}
+
+/// Sets the sysctls that are not set, makes the routes that are missing, then the rules. One that fails does not keep the others from being made.
+pub(super) fn add(socket: &mut Socket, wanted: &Routing, found: &Found) -> Result<(), KernelError> {
+    let present: BTreeSet<&Hop> = found.routes.iter().filter_map(|(_, hop)| hop.as_ref()).collect();
+    let missing = wanted.paths.iter().filter_map(|path| Some((path, found.hop(path)?)));
+    let missing = missing.filter(|(_, hop)| !present.contains(hop));
+    let routed = all(missing.map(|(path, hop)| add_route(socket, path, &hop)));
+    let present: BTreeSet<Rule> = found.rules.iter().filter_map(|(_, rule)| *rule).collect();
+    all(minding(wanted, found).into_iter().map(mind_marks))
+        .and(routed)
+        .and(all(wanted.rules.difference(&present).map(|rule| add_rule(socket, *rule))))
+}
+
+/// Removes the rules that are not wanted, then the routes. One that fails does not keep the others from being removed.
+pub(super) fn remove(socket: &mut Socket, wanted: &Routing, found: &Found) -> Result<(), KernelError> {
+    let unwanted =
+        found.rules.iter().filter(|(_, rule)| !rule.is_some_and(|rule| wanted.rules.contains(&rule)));
+    let ruled = all(unwanted.map(|(rule, _)| remove_rule(socket, rule)));
+    let hops: BTreeSet<Hop> = wanted.paths.iter().filter_map(|path| found.hop(path)).collect();
+    let unwanted = found.routes.iter().filter(|(_, hop)| !hop.as_ref().is_some_and(|hop| hops.contains(hop)));
+    ruled.and(all(unwanted.map(|(route, _)| remove_route(socket, route))))
+}
+
+/// Goes on after a failure; the first one is returned.
+fn all(attempts: impl Iterator<Item = Result<(), KernelError>>) -> Result<(), KernelError> {
+    let failures: Vec<KernelError> = attempts.filter_map(Result::err).collect();
+    failures.into_iter().next().map_or(Ok(()), Err)
+}
+
+/// The links of pods with IPv4 that are to look up a packet's sender with its mark, and do not. IPv6 has no such thing.
+fn minding<'a>(wanted: &'a Routing, found: &Found) -> BTreeSet<&'a IfName> {
+    let links = wanted.paths.iter().filter(|path| path.to.is_ipv4()).map(|path| &path.link);
+    let ignorant =
+        |link: &&IfName| found.links.get(*link).is_some_and(|link| link.minds_marks == Some(false));
+    links.filter(ignorant).collect()
+}
+
+/// Stays with the link: it says nothing where packets have no marks.
+fn mind_marks(link: &IfName) -> Result<(), KernelError> {
+    let path = format!("ipv4/conf/{link}/src_valid_mark");
+    // The link is gone by now.
+    let set = sysctl::write(&path, 1).or_else(|failure| failure.unless(&[Errno::NOENT]));
+    set.map_err(|failure| failure.of_step(format!("set sysctl net/{path} to 1")))
+}
+
+fn add_route(socket: &mut Socket, path: &Path, hop: &Hop) -> Result<(), KernelError> {
+    let message = RouteNetlinkMessage::NewRoute(hop.message());
+    // Another way to the same address is one that the slot's previous pod has left.
+    let added = socket.request(message, NLM_F_CREATE | NLM_F_REPLACE);
+    // The link is gone by now.
+    let added = added.or_else(|failure| failure.unless(&[Errno::NODEV]));
+    let Path { slot, to, via, link } = path;
+    added.map_err(|failure| {
+        failure.of_step(format!("add route {to} via {via} dev {link} table {} (flow slot {slot})", hop.table))
+    })
+}
+
+fn add_rule(socket: &mut Socket, rule: Rule) -> Result<(), KernelError> {
+    let message = RouteNetlinkMessage::NewRule(message::rule(rule));
+    let added = socket.request(message, NLM_F_CREATE | NLM_F_EXCL);
+    added.map_err(|failure| {
+        failure.of_step(format!(
+            "add {} rule of priority {}: {}",
+            rule.family,
+            rule.kind.priority(),
+            rule.kind
+        ))
+    })
+}
+
+fn remove_rule(socket: &mut Socket, rule: &RuleMessage) -> Result<(), KernelError> {
+    let removed = socket.request(RouteNetlinkMessage::DelRule(rule.clone()), 0);
+    let removed = removed.or_else(|failure| failure.unless(&[Errno::NOENT]));
+    removed.map_err(|failure| failure.of_step("remove a policy rule"))
+}
+
+fn remove_route(socket: &mut Socket, route: &RouteMessage) -> Result<(), KernelError> {
+    let removed = socket.request(RouteNetlinkMessage::DelRoute(message::removal(route)), 0);
+    // It went with its link, or was replaced.
+    let removed = removed.or_else(|failure| failure.unless(&[Errno::SRCH, Errno::NODEV]));
+    removed.map_err(|failure| failure.of_step(format!("remove a route of table {}", decode::table(route))))
+}

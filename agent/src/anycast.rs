@@ -1,0 +1,80 @@
+//! Anycast on this node: which addresses are served by which pods, the routes to them, and what the routers are told.
+//!
+//! ```text
+//!  pods, AddressPools, attachments --> Announcer --groups--> Programmer --> Kernel (routes, steering)
+//!                                         |  ^                   |
+//!                                         |  +----programmed-----+
+//!                                         +--> Announcement --> Speaker --> BIRD
+//! ```
+//!
+//! A withdrawal waits for nothing. An address is announced when its route is there.
+
+mod announcer;
+#[cfg(test)]
+mod examples;
+mod members;
+mod programmer;
+pub mod publish;
+
+pub use announcer::Announcer;
+pub use programmer::Programmer;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::time::Instant;
+
+use flock_core::anycast::{Announced, Groups};
+use ipnet::IpNet;
+
+/// What BIRD is to tell of single addresses.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Announcement {
+    /// The addresses.
+    pub announced: Announced,
+    /// What pods may claim: the export filter's second wall.
+    pub claimable: BTreeSet<IpNet>,
+    /// Why each address was last announced or withdrawn, those that are withdrawn among them; for the audit.
+    pub causes: BTreeMap<IpAddr, Cause>,
+}
+
+/// Why an address is announced or withdrawn.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cause {
+    /// In words, as `pod dns/resolver-0 is not ready`.
+    pub text: String,
+    /// When the agent learned of it.
+    pub seen: Instant,
+}
+
+/// Anycast as it is, for people.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct AnycastView {
+    /// Every address that is claimed on this node.
+    pub groups: Groups,
+    /// Those that BIRD is to announce.
+    pub announced: BTreeSet<IpAddr>,
+    /// Those that are served but not announced, and why.
+    pub withheld: BTreeMap<IpAddr, Withheld>,
+}
+
+/// Why an address that pods serve is not announced.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Withheld {
+    /// The kernel has no route to its pods yet.
+    NoRoute,
+    /// It has come and gone, and waits for its hold-down to end.
+    HeldDown,
+    /// Its AddressPool lets fewer nodes advertise than serve, and others do.
+    NotElected,
+}
+
+impl Withheld {
+    /// In words.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Withheld::NoRoute => "the kernel has no route to its pods yet",
+            Withheld::HeldDown => "held down: it has come and gone (spec.anycast.holdDown)",
+            Withheld::NotElected => "other nodes advertise it (maxAdvertisers of its AddressPool)",
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! Decides what routers are told of single addresses.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::Future;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use flock_core::anycast::{self, Announced, Damped, Damper, Groups};
+use flock_core::claim::Use;
+use flock_kernel::Kernel;
+use tokio::sync::watch;
+
+use super::members::{members, serving_elsewhere};
+use super::{Announcement, AnycastView, Cause, Withheld};
+use crate::attach::{Attachments, Claimants, HostView, Ownership};
+use crate::source::{Desired, Source};
+
+/// The decider. It touches nothing: others do.
+pub struct Announcer<K, S> {
+    attachments: Arc<Attachments<K, S>>,
+    node: String,
+    desired: watch::Receiver<Arc<Desired>>,
+    claimants: watch::Receiver<Claimants>,
+    host: watch::Receiver<HostView>,
+    /// The addresses whose routes are in the kernel.
+    programmed: watch::Receiver<BTreeSet<IpAddr>>,
+    groups: watch::Sender<Groups>,
+    announcement: watch::Sender<Arc<Announcement>>,
+    view: watch::Sender<Arc<AnycastView>>,
+    damper: Damper,
+    causes: BTreeMap<IpAddr, Cause>,
+    /// When the first address that is held down comes back.
+    due: Option<Instant>,
+    started: Instant,
+}
+
+impl<K: Kernel, S: Source> Announcer<K, S> {
+    /// Knows nothing yet: [`Announcer::settle`] comes first.
+    pub fn new(
+        attachments: Arc<Attachments<K, S>>,
+        node: String,
+        programmed: watch::Receiver<BTreeSet<IpAddr>>,
+    ) -> Self {
+        Self {
+            desired: attachments.follow_desired(),
+            claimants: attachments.follow_claimants(),
+            host: attachments.follow_host(),
+            attachments,
+            node,
+            programmed,
+            groups: watch::channel(Groups::new()).0,
+            announcement: watch::channel(Arc::default()).0,
+            view: watch::channel(Arc::default()).0,
+            damper: Damper::default(),
+            causes: BTreeMap::new(),
+            due: None,
+            started: Instant::now(),
+        }
+    }
+
+    /// Follows which pods serve which addresses.
+    pub fn follow_groups(&self) -> watch::Receiver<Groups> {
+        self.groups.subscribe()
+    }
+
+    /// Follows what routers are to be told.
+    pub fn follow(&self) -> watch::Receiver<Arc<Announcement>> {
+        self.announcement.subscribe()
+    }
+
+    /// Follows what people are shown.
+    pub fn follow_view(&self) -> watch::Receiver<Arc<AnycastView>> {
+        self.view.subscribe()
+    }
+
+    /// Runs until `shutdown` is there.
+    pub async fn run(mut self, shutdown: impl Future<Output = ()>) {
+        let mut shutdown = std::pin::pin!(shutdown);
+        loop {
+            self.settle();
+            let due = self.due;
+            tokio::select! {
+                () = &mut shutdown => return,
+                Ok(()) = self.desired.changed() => {}
+                Ok(()) = self.claimants.changed() => {}
+                Ok(()) = self.host.changed() => {}
+                Ok(()) = self.programmed.changed() => {}
+                () = sleep_until(due) => {}
+            }
+        }
+    }
+
+    /// One look at everything, and what follows from it.
+    pub fn settle(&mut self) {
+        let seen = Instant::now();
+        let desired = self.desired.borrow_and_update().clone();
+        let claimants = self.claimants.borrow_and_update().clone();
+        self.host.mark_unchanged();
+        let ownership = self.attachments.ownership();
+        let groups = anycast::resolve(&members(&claimants, &desired, &ownership));
+        for (address, text) in anycast::causes(&self.groups.borrow(), &groups) {
+            tracing::info!(%address, cause = text, "anycast");
+            self.causes.insert(address, Cause { text, seen });
+        }
+        let (mut wanted, mut withheld) = self.wanted(&groups, &desired, &ownership);
+        let hold_down = desired.node.as_ref().map(|node| node.anycast.hold_down).unwrap_or_default();
+        let now = seen.duration_since(self.started);
+        let Damped { announced, held } = self.damper.settle(&wanted, now, hold_down);
+        withheld.extend(held.keys().map(|address| (*address, Withheld::HeldDown)));
+        self.due = held.values().min().map(|due| self.started + *due);
+        wanted.retain(|address| announced.contains(address));
+        self.publish(groups, wanted, withheld, &fixed(&claimants, &desired, &ownership), &ownership);
+    }
+
+    /// The addresses that pods serve here and that this node is to advertise; and why others are not among them.
+    fn wanted(
+        &mut self,
+        groups: &Groups,
+        desired: &Desired,
+        ownership: &Ownership,
+    ) -> (BTreeSet<IpAddr>, BTreeMap<IpAddr, Withheld>) {
+        let elsewhere = serving_elsewhere(desired, &self.node, ownership);
+        let programmed = self.programmed.borrow_and_update().clone();
+        let none = BTreeSet::new();
+        let (mut wanted, mut withheld) = (BTreeSet::new(), BTreeMap::new());
+        for address in
+            groups.iter().filter(|(_, group)| group.weight().is_some()).map(|(address, _)| *address)
+        {
+            let others = elsewhere.get(&address).unwrap_or(&none);
+            let most = ownership.max_advertisers(address);
+            if !anycast::is_elected(&self.node, address, others, most) {
+                withheld.insert(address, Withheld::NotElected);
+            } else if !programmed.contains(&address) {
+                withheld.insert(address, Withheld::NoRoute);
+            } else {
+                wanted.insert(address);
+            }
+        }
+        (wanted, withheld)
+    }
+
+    fn publish(
+        &self,
+        groups: Groups,
+        announced: BTreeSet<IpAddr>,
+        withheld: BTreeMap<IpAddr, Withheld>,
+        fixed: &BTreeSet<IpAddr>,
+        ownership: &Ownership,
+    ) {
+        let weight = |address: &IpAddr| Some((*address, groups.get(address)?.weight()?));
+        let told = Announced { anycast: announced.iter().filter_map(weight).collect(), fixed: fixed.clone() };
+        let claimable = ownership.claimable();
+        self.announcement.send_if_modified(|current| {
+            let changed = current.announced != told || current.claimable != claimable;
+            *current = Arc::new(Announcement { announced: told, claimable, causes: self.causes.clone() });
+            changed
+        });
+        let view = Arc::new(AnycastView { groups: groups.clone(), announced, withheld });
+        self.view.send_if_modified(|current| replace(current, view));
+        self.groups.send_if_modified(|current| replace(current, groups));
+    }
+}
+
+/// Addresses that pods have chosen themselves, still may have, and that the node's prefixes do not cover.
+fn fixed(claimants: &Claimants, desired: &Desired, ownership: &Ownership) -> BTreeSet<IpAddr> {
+    let covered = |address: &IpAddr| {
+        desired.node.as_ref().is_some_and(|node| node.pools.iter().any(|net| net.contains(address)))
+    };
+    let named = claimants
+        .values()
+        .flat_map(|record| record.claimed.addresses.iter().map(move |address| (&record.pod, *address)));
+    named
+        .filter(|(pod, address)| !covered(address) && ownership.problem(pod, Use::Static, *address).is_none())
+        .map(|(_, address)| address)
+        .collect()
+}
+
+fn replace<T: PartialEq>(current: &mut T, new: T) -> bool {
+    let changed = *current != new;
+    *current = new;
+    changed
+}
+
+async fn sleep_until(due: Option<Instant>) {
+    match due {
+        Some(due) => {
+            tokio::time::sleep(due.saturating_duration_since(Instant::now()) + Duration::from_millis(1)).await
+        }
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,63 @@
+//! Attachments, pods and AddressPools joined.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use flock_core::annotation::PodAnnotations;
+use flock_core::anycast::Member;
+use flock_core::claim::Use;
+use flock_core::pod::{Pod, Readiness};
+use flock_core::record::Record;
+
+use crate::attach::{Claimants, Ownership};
+use crate::source::Desired;
+
+/// The attachments that claim anycast addresses.
+pub(super) fn members(claimants: &Claimants, desired: &Desired, ownership: &Ownership) -> Vec<Member> {
+    let with_anycast = claimants.values().filter(|record| !record.claimed.anycast.is_empty());
+    let member = |record: &Record| {
+        let problem = |address: &IpAddr| ownership.problem(&record.pod, Use::Anycast, *address);
+        Member {
+            id: record.id.clone(),
+            pod: record.pod.clone(),
+            link: record.host_link.clone(),
+            addresses: record.addresses,
+            claims: record.claimed.anycast.iter().map(|address| (*address, problem(address))).collect(),
+            readiness: readiness(record, claimants, desired),
+        }
+    };
+    with_anycast.map(member).collect()
+}
+
+/// A sandbox that was replaced, or whose pod was, is not the one whose readiness is told.
+fn readiness(record: &Record, claimants: &Claimants, desired: &Desired) -> Readiness {
+    let replaced = claimants.values().any(|other| other.pod == record.pod && other.created > record.created);
+    let pod = desired.pods.get(&record.pod).filter(|pod| !replaced && is_same(pod, record));
+    pod.map_or(Readiness::Unknown, |pod| pod.readiness)
+}
+
+fn is_same(pod: &Pod, record: &Record) -> bool {
+    match (&pod.uid, &record.uid) {
+        (Some(known), Some(attached)) => known == attached,
+        _ => true,
+    }
+}
+
+/// The nodes whose pods serve each address, as far as the source knows of them. Pods of this node count by what is
+/// attached, not by this.
+pub(super) fn serving_elsewhere<'a>(
+    desired: &'a Desired,
+    node: &str,
+    ownership: &Ownership,
+) -> BTreeMap<IpAddr, BTreeSet<&'a str>> {
+    let mut serving: BTreeMap<IpAddr, BTreeSet<&str>> = BTreeMap::new();
+    let ready = desired.pods.values().filter(|pod| pod.readiness == Readiness::Ready);
+    for (pod, on) in ready.filter_map(|pod| Some((pod, pod.node.as_deref()?))).filter(|(_, on)| *on != node) {
+        let Ok((annotations, _)) = PodAnnotations::parse(pod) else { continue };
+        let admitted = |address: &IpAddr| ownership.problem(&pod.name, Use::Anycast, *address).is_none();
+        for address in annotations.anycast.into_iter().filter(admitted) {
+            serving.entry(address).or_default().insert(on);
+        }
+    }
+    serving
+}

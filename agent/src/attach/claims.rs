@@ -1,0 +1,157 @@
+//! Who may have the addresses that pods name themselves: asked at ADD, and again whenever AddressPools change.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use flock_core::attachment::PodName;
+use flock_core::bgp::plan::PeerAddress;
+use flock_core::claim::{self, AddressPool, ClaimError, ClaimProblem, Claimed, Claims, Registry, Use};
+use flock_core::intent::{self, PodIntent};
+use flock_core::record::Record;
+use flock_core::selector::Labels;
+use flock_core::steering::FlowSlot;
+use flock_kernel::Kernel;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+
+use super::{AttachError, Attachments, HostView, Table};
+use crate::source::{Desired, Source};
+
+/// What claims are judged by.
+#[derive(Debug)]
+pub(crate) struct Ownership {
+    claims: Claims,
+    pools: Vec<AddressPool>,
+    namespaces: BTreeMap<String, Labels>,
+    infrastructure: BTreeSet<IpAddr>,
+    own: BTreeSet<IpNet>,
+    others: BTreeSet<IpNet>,
+    taken: BTreeMap<IpAddr, (Use, PodName)>,
+}
+
+impl Ownership {
+    /// As of now, with what `records` have.
+    pub(crate) fn new<'a>(
+        desired: &Desired,
+        host: &HostView,
+        records: impl Iterator<Item = &'a Record>,
+    ) -> Self {
+        let node = desired.node.as_deref();
+        let peers = node.and_then(|node| node.bgp.as_ref()).into_iter().flat_map(|bgp| &bgp.peers);
+        let routers = peers.filter_map(|peer| match peer.address {
+            PeerAddress::Global(ip) => Some(ip),
+            PeerAddress::LinkLocal { .. } => None,
+        });
+        let own_addresses = host.subnets.addresses.iter().map(|own| own.net.addr());
+        Self {
+            claims: node.map(|node| node.claims).unwrap_or_default(),
+            pools: desired.pools.clone(),
+            namespaces: desired.namespaces.clone(),
+            infrastructure: own_addresses.chain(routers).collect(),
+            own: node.into_iter().flat_map(|node| node.pools.iter()).collect(),
+            others: desired.cluster.clone(),
+            taken: records.flat_map(held).collect(),
+        }
+    }
+
+    /// Judges everything that a pod claims.
+    pub(crate) fn admit_all(
+        &self,
+        pod: &PodName,
+        addresses: &BTreeSet<IpAddr>,
+        anycast: &BTreeSet<IpAddr>,
+    ) -> Result<(), ClaimError> {
+        let addresses = addresses.iter().map(|address| (Use::Static, *address));
+        let mut all = addresses.chain(anycast.iter().map(|address| (Use::Anycast, *address)));
+        all.try_for_each(|(usage, address)| self.admit(pod, usage, address))
+    }
+
+    /// Judges one claim.
+    fn admit(&self, pod: &PodName, usage: Use, address: IpAddr) -> Result<(), ClaimError> {
+        let registry = Registry {
+            claims: self.claims,
+            pools: &self.pools,
+            namespace: &self.labels(&pod.namespace),
+            infrastructure: &self.infrastructure,
+            own: &self.own,
+            others: &self.others,
+            taken: &self.taken,
+        };
+        claim::admit(pod, usage, address, &registry)
+    }
+
+    /// The API server gives every namespace this label, so one that nobody has described has it too.
+    fn labels(&self, namespace: &str) -> Labels {
+        let named = || Labels::from([("kubernetes.io/metadata.name".to_owned(), namespace.to_owned())]);
+        self.namespaces.get(namespace).cloned().unwrap_or_else(named)
+    }
+
+    /// What speaks today against a pod's having an address that it has.
+    pub(crate) fn problem(&self, pod: &PodName, usage: Use, address: IpAddr) -> Option<ClaimProblem> {
+        self.admit(pod, usage, address).err().map(|error| error.problem)
+    }
+
+    /// Of which prefixes routers may be told single addresses beside the node's own.
+    pub(crate) fn claimable(&self) -> BTreeSet<IpNet> {
+        match self.claims {
+            Claims::Pools => self.pools.iter().flat_map(|pool| pool.cidrs.iter().copied()).collect(),
+            Claims::Any => BTreeSet::from([IpNet::V6(Ipv6Net::default()), IpNet::V4(Ipv4Net::default())]),
+        }
+    }
+
+    /// How many nodes may advertise an address: the least that a pool says which has it.
+    pub(crate) fn max_advertisers(&self, address: IpAddr) -> Option<std::num::NonZeroU32> {
+        let holding = |pool: &&AddressPool| {
+            pool.usage == Use::Anycast && pool.cidrs.iter().any(|cidr| cidr.contains(&address))
+        };
+        self.pools.iter().filter(holding).filter_map(|pool| pool.max_advertisers).min()
+    }
+}
+
+/// Everything that an attachment has, and as what.
+fn held(record: &Record) -> impl Iterator<Item = (IpAddr, (Use, PodName))> {
+    let own = record.addresses.iter().chain(record.claimed.addresses.iter().copied());
+    let own = own.map(|address| (address, Use::Static));
+    let anycast = record.claimed.anycast.iter().map(|address| (*address, Use::Anycast));
+    own.chain(anycast).map(|(address, usage)| (address, (usage, record.pod.clone())))
+}
+
+impl<K: Kernel, S: Source> Attachments<K, S> {
+    /// Judges all claims of a pod that is to be attached, and gives its connections a mark.
+    pub(super) fn claim(&self, intent: &PodIntent, table: &mut Table) -> Result<Claimed, AttachError> {
+        let addresses: BTreeSet<IpAddr> = intent.fixed().iter().collect();
+        let anycast = intent.anycast().clone();
+        if addresses.is_empty() && anycast.is_empty() {
+            return Ok(Claimed::default());
+        }
+        Ownership::new(&self.desired(), &self.host_view(), table.records.values()).admit_all(
+            intent.pod(),
+            &addresses,
+            &anycast,
+        )?;
+        let slot = if anycast.is_empty() { None } else { Some(table.slot()?) };
+        Ok(Claimed { addresses, anycast, slot })
+    }
+
+    /// The record of a link without one, with the anycast addresses that its pod's annotation names today: the kernel
+    /// knows of them in the pod alone.
+    pub(super) fn reclaim(&self, mut record: Record) -> Record {
+        let desired = self.desired();
+        let pod = desired.pods.get(&record.pod);
+        let intent = pod.zip(desired.node.as_deref()).and_then(|(pod, node)| intent::resolve(node, pod).ok());
+        record.claimed.anycast = intent.map(|(intent, _)| intent.anycast().clone()).unwrap_or_default();
+        if !record.claimed.anycast.is_empty() {
+            record.claimed.slot = self.table().slot().ok();
+        }
+        record
+    }
+}
+
+impl Table {
+    /// A mark that no other attachment's connections have.
+    fn slot(&mut self) -> Result<FlowSlot, AttachError> {
+        let taken = self.records.values().filter_map(|record| record.claimed.slot).collect();
+        let slot = FlowSlot::next(&taken, self.last_slot).ok_or(AttachError::NoSlot)?;
+        self.last_slot = Some(slot);
+        Ok(slot)
+    }
+}

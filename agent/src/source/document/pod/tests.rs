@@ -1,0 +1,122 @@
+use super::*;
+
+fn manifest(metadata: &str, rest: &str) -> PodManifest {
+    let text = format!("apiVersion: v1\nkind: Pod\nmetadata: {{name: web-0{metadata}}}\n{rest}\n");
+    serde_saphyr::from_str(&text).unwrap_or_else(|error| panic!("{text}{error}"))
+}
+
+fn readiness(metadata: &str, status: &str) -> Readiness {
+    manifest(metadata, &format!("status: {status}")).readiness()
+}
+
+fn pod(metadata: &str, rest: &str) -> Pod {
+    manifest(metadata, rest).try_into().unwrap()
+}
+
+const READY: &str = "{conditions: [{type: Ready, status: \"True\"}]}";
+
+#[test]
+fn a_full_document_becomes_the_pod() {
+    let text = r#"
+apiVersion: v1
+kind: Pod
+metadata:
+  name: web-6d4cf56db6-x2x7q
+  namespace: shop
+  uid: 8c0e7a52-0000-4000-8000-000000000001
+  annotations: {flock.fritzlab.net/anycast: "2001:db8:53::1"}
+  labels: {pod-template-hash: 6d4cf56db6}
+  ownerReferences: [{kind: ReplicaSet, name: web-6d4cf56db6, controller: true, uid: x}]
+  creationTimestamp: null
+  deletionTimestamp: null
+spec:
+  nodeName: node-a
+  containers: [{name: main, image: "registry.example/web:1"}, {name: proxy, image: "registry.example/proxy:1"}]
+status:
+  phase: Running
+  hostIP: 192.0.2.1
+  conditions:
+  - {type: PodScheduled, status: "True", lastProbeTime: null, lastTransitionTime: "2026-01-01T00:00:00Z"}
+  - {type: Ready, status: "True", lastProbeTime: null, lastTransitionTime: "2026-01-01T00:00:00Z"}
+"#;
+    let pod = Pod::try_from(serde_saphyr::from_str::<PodManifest>(text).unwrap()).unwrap();
+    let pairs = |key: &str, value: &str| BTreeMap::from([(key.to_owned(), value.to_owned())]);
+    let expected = Pod {
+        name: PodName::new("shop", "web-6d4cf56db6-x2x7q").unwrap(),
+        uid: Some("8c0e7a52-0000-4000-8000-000000000001".to_owned()),
+        annotations: pairs("flock.fritzlab.net/anycast", "2001:db8:53::1"),
+        labels: pairs("pod-template-hash", "6d4cf56db6"),
+        controller: Some(Controller { kind: "ReplicaSet".to_owned(), name: "web-6d4cf56db6".to_owned() }),
+        image: Some("registry.example/web:1".to_owned()),
+        node: Some("node-a".to_owned()),
+        readiness: Readiness::Ready,
+    };
+    assert_eq!(pod, expected);
+}
+
+#[test]
+fn a_pod_of_which_nothing_is_said_is_nowhere_and_not_ready() {
+    let nothing = Pod::new(PodName::new("default", "web-0").unwrap());
+    assert_eq!(nothing.readiness, Readiness::NotReady);
+    for rest in ["", "spec: {}\nstatus: {}", "spec: {nodeName: \"\"}", "spec: {nodeName: }\nstatus: "] {
+        assert_eq!(pod("", rest), nothing, "{rest}");
+    }
+}
+
+#[test]
+fn ready_is_what_the_condition_ready_says() {
+    let cases = [
+        (READY, Readiness::Ready),
+        ("{conditions: [{type: Ready, status: True}]}", Readiness::Ready),
+        ("{phase: Running, conditions: [{type: Ready, status: \"True\"}]}", Readiness::Ready),
+        ("{conditions: [{type: Ready, status: \"False\"}]}", Readiness::NotReady),
+        ("{conditions: [{type: Ready, status: Unknown}]}", Readiness::NotReady),
+        ("{conditions: [{type: Ready, status: true}]}", Readiness::NotReady),
+        ("{conditions: [{type: ContainersReady, status: \"True\"}]}", Readiness::NotReady),
+        ("{conditions: []}", Readiness::NotReady),
+        ("{conditions: }", Readiness::NotReady),
+        ("{phase: Running}", Readiness::NotReady),
+    ];
+    for (status, expected) in cases {
+        assert_eq!(readiness("", status), expected, "{status}");
+    }
+}
+
+#[test]
+fn a_pod_that_has_run_to_its_end_is_never_ready() {
+    for phase in ["Succeeded", "Failed"] {
+        let status = format!("{{phase: {phase}, {}", READY.trim_start_matches('{'));
+        assert_eq!(readiness("", &status), Readiness::NotReady, "{status}");
+    }
+}
+
+#[test]
+fn a_pod_that_is_being_deleted_is_terminating_whatever_its_status_says() {
+    for deleted in ["\"2026-01-01T00:00:00Z\"", "2026-01-01T00:00:00Z"] {
+        let metadata = format!(", deletionTimestamp: {deleted}");
+        for status in [READY, "{}", "{phase: Failed}"] {
+            assert_eq!(readiness(&metadata, status), Readiness::Terminating, "{deleted} {status}");
+        }
+    }
+    for alive in ["null", "~", ""] {
+        assert_eq!(readiness(&format!(", deletionTimestamp: {alive}"), READY), Readiness::Ready, "{alive}");
+    }
+}
+
+#[test]
+fn a_condition_may_lack_what_the_api_server_does_not_ask_for() {
+    let odd = "{conditions: [{}, {type: Ready}, {status: \"True\"}, {type: , status: }]}";
+    assert_eq!(readiness("", odd), Readiness::NotReady);
+    assert_eq!(manifest("", &format!("status: {odd}")).odd_condition(), None);
+}
+
+#[test]
+fn a_status_that_kubernetes_never_writes_is_remarked_upon() {
+    let status = "{conditions: [{type: Other, status: x}, {type: Ready, status: true}]}";
+    let odd = manifest("", &format!("status: {status}")).odd_condition().unwrap();
+    assert_eq!(
+        odd.to_string(),
+        "status.conditions[1].status: \"true\" is not \"True\", \"False\" or \"Unknown\""
+    );
+    assert_eq!(manifest("", &format!("status: {READY}")).odd_condition(), None);
+}

@@ -1,0 +1,199 @@
+//! The folder's files, each as it was last read.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::fs::Metadata;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use super::notices::{Scope, Which};
+use crate::source::Problem;
+use crate::source::document::{self, Object};
+
+/// A manifest larger than this is a mistake.
+const MAX_FILE: u64 = 64 << 20;
+
+/// A file system's clock is coarse (ext4's counts ticks of up to 10 ms, FAT's 2 s): of two changes closer together than
+/// this the second may leave no trace in a [`Stamp`].
+const TELLING: Duration = Duration::from_secs(3);
+
+/// The manifests of a folder, in the order of their names.
+#[derive(Debug, Default)]
+pub(super) struct Files(BTreeMap<PathBuf, File>);
+
+/// One file, as it was last read.
+#[derive(Debug, Default)]
+pub(super) struct File {
+    /// Of the content, or of an earlier one; none while an equal one could belong to a later content.
+    stamp: Option<Stamp>,
+    content: String,
+    /// The objects of the last good content, each with its line.
+    objects: Vec<(usize, Object)>,
+    problems: Vec<Problem>,
+}
+
+/// What differs after a file was written or replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stamp {
+    inode: (u64, u64),
+    size: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+impl Files {
+    /// Reads what has changed in the folder.
+    pub(super) fn read(&mut self, dir: &Path, scope: &Scope) -> io::Result<()> {
+        let found = manifests(dir)?;
+        self.0.retain(|path, _| found.contains_key(path));
+        for (path, metadata) in found {
+            let file = self.0.entry(path.clone()).or_default();
+            // Whoever is writing it may have cut it to nothing first. What has said nothing yet has nothing to lose.
+            let keeps = scope.unfinished.contains(&path) && !file.objects.is_empty();
+            if !keeps {
+                file.update(&path, &metadata, scope.which);
+            }
+        }
+        Ok(())
+    }
+
+    /// The files by path.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&Path, &File)> {
+        self.0.iter().map(|(path, file)| (path.as_path(), file))
+    }
+}
+
+impl File {
+    /// The objects, each with its line.
+    pub(super) fn objects(&self) -> &[(usize, Object)] {
+        &self.objects
+    }
+
+    /// What is to be said about the content.
+    pub(super) fn problems(&self) -> &[Problem] {
+        &self.problems
+    }
+
+    /// `metadata` is from before the content is read: what is written in between differs from it the next time.
+    fn update(&mut self, path: &Path, metadata: &Metadata, which: Which) {
+        let stamp = Stamp::of(metadata);
+        if which == Which::Changed && self.stamp == Some(stamp) {
+            return;
+        }
+        let content = read_text(path, metadata.len());
+        self.stamp = Some(stamp).filter(|stamp| content.is_ok() && stamp.tells(SystemTime::now()));
+        match content {
+            Ok(content) if content == self.content && self.problems.is_empty() => {}
+            Ok(content) => {
+                self.take(path, &content);
+                self.content = content;
+            }
+            Err(cause) => {
+                self.problems =
+                    vec![Problem { file: path.to_owned(), line: None, reason: cause.to_string() }];
+            }
+        }
+    }
+
+    fn take(&mut self, path: &Path, content: &str) {
+        let mut objects = Vec::new();
+        let mut refusals = Vec::new();
+        let mut remarks = Vec::new();
+        let problem = |line, reason| Problem { file: path.to_owned(), line: Some(line), reason };
+        for document in document::split(content) {
+            match document.read() {
+                Ok(reading) => {
+                    objects.extend(reading.object.map(|object| (document.first_line(), object)));
+                    remarks.extend(reading.remarks.into_iter().map(|(line, text)| problem(line, text)));
+                }
+                Err(refusal) => refusals.push(problem(refusal.line, refusal.reason)),
+            }
+        }
+        if refusals.is_empty() {
+            self.objects = objects;
+        }
+        self.problems = refusals.into_iter().chain(remarks).collect();
+    }
+}
+
+impl Stamp {
+    fn of(metadata: &Metadata) -> Self {
+        Self {
+            inode: (metadata.dev(), metadata.ino()),
+            size: metadata.size(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+        }
+    }
+
+    /// Whether a later change would make another stamp. One from the future tells nothing.
+    fn tells(&self, now: SystemTime) -> bool {
+        let Ok(seconds) = u64::try_from(self.changed.0) else { return false };
+        let changed = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds + 1);
+        now.duration_since(changed).is_ok_and(|age| age >= TELLING)
+    }
+}
+
+fn read_text(path: &Path, size: u64) -> io::Result<String> {
+    if size > MAX_FILE {
+        return Err(io::Error::other(format!(
+            "{size} bytes are too many: split it, at most {MAX_FILE} are read"
+        )));
+    }
+    std::fs::read_to_string(path)
+}
+
+/// The manifests in a folder, as they are there now.
+fn manifests(dir: &Path) -> io::Result<BTreeMap<PathBuf, Metadata>> {
+    let mut found = BTreeMap::new();
+    for entry in std::fs::read_dir(dir)? {
+        let path = entry?.path();
+        if !is_manifest(&path) {
+            continue;
+        }
+        let metadata = std::fs::metadata(&path).ok().filter(Metadata::is_file);
+        found.extend(metadata.map(|metadata| (path, metadata)));
+    }
+    Ok(found)
+}
+
+/// Whether a file of this name is read. Hidden files (editors' and ConfigMap volumes' `..data`) are not.
+pub(super) fn is_manifest(path: &Path) -> bool {
+    let extension = path.extension().and_then(OsStr::to_str);
+    let hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+    matches!(extension, Some("yaml" | "yml" | "json")) && !hidden
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stamp(changed: i64) -> Stamp {
+        Stamp { inode: (1, 2), size: 3, modified: (changed, 0), changed: (changed, 999_999_999) }
+    }
+
+    #[test]
+    fn a_stamp_tells_what_comes_later_only_when_it_is_old() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1000);
+        let cases = [(996, true), (997, false), (1000, false), (1001, false), (2000, false), (-1, false)];
+        for (changed, tells) in cases {
+            assert_eq!(stamp(changed).tells(now), tells, "{changed}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_looks_the_same_is_read_only_when_all_are() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.yaml");
+        std::fs::write(&path, "apiVersion: v1\nkind: Namespace\nmetadata: {name: dns}\n").unwrap();
+        let metadata = std::fs::metadata(&path).unwrap();
+        let mut file = File { stamp: Some(Stamp::of(&metadata)), ..File::default() };
+        file.update(&path, &metadata, Which::Changed);
+        assert_eq!(file.objects.len(), 0);
+        file.update(&path, &metadata, Which::All);
+        assert_eq!(file.objects.len(), 1);
+        assert_eq!(file.stamp, None, "just written");
+    }
+}

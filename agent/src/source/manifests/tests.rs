@@ -1,0 +1,231 @@
+use std::collections::BTreeSet;
+use std::fs;
+use std::time::Duration;
+
+use flock_core::pod::Readiness;
+
+use super::*;
+
+const NODE: &str = "apiVersion: flock.fritzlab.net/v1alpha1\nkind: NodeConfig\nmetadata: {name: node-a}\nspec: {cidr6: [\"2001:db8:a:1::/64\"]}\n";
+const POD: &str = "apiVersion: v1\nkind: Pod\nmetadata: {name: web-0}\n";
+
+const NAMESPACE: &str = "apiVersion: v1\nkind: Namespace\nmetadata: {name: dns, labels: {team: network}}\n";
+const POOL: &str = "apiVersion: flock.fritzlab.net/v1alpha1\nkind: AddressPool\nmetadata: {name: resolvers}\nspec: {cidrs: [\"2001:db8:53::/64\"], use: Anycast, namespaceSelector: {}}\n";
+/// Long enough for any machine; nothing waits for it that succeeds.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, content) in files {
+        fs::write(dir.path().join(name), content).unwrap();
+    }
+    dir
+}
+
+fn desired(manifests: &Manifests) -> Arc<Desired> {
+    manifests.desired.borrow().clone()
+}
+
+fn pod(manifests: &Manifests) -> Option<Arc<flock_core::pod::Pod>> {
+    desired(manifests).pods.get(&PodName::new("default", "web-0").unwrap()).cloned()
+}
+
+/// The pod with a status of its own.
+fn pod_with(number: usize, ready: &str) -> String {
+    format!(
+        "{POD}  labels: {{number: \"{number}\"}}\nstatus: {{conditions: [{{type: Ready, status: \"{ready}\"}}]}}\n"
+    )
+    .replace("metadata: {name: web-0}\n", "metadata:\n  name: web-0\n")
+}
+
+/// In one step, as an editor or a ConfigMap volume does.
+fn put(dir: &Path, name: &str, content: &str) {
+    let hidden = dir.join(format!(".{name}.new"));
+    fs::write(&hidden, content).unwrap();
+    fs::rename(hidden, dir.join(name)).unwrap();
+}
+
+async fn until(manifests: &Manifests, condition: impl Fn(&Desired) -> bool) {
+    let mut desired = manifests.desired.subscribe();
+    let wait = desired.wait_for(|desired| condition(desired));
+    tokio::time::timeout(PATIENCE, wait).await.expect("in time").unwrap();
+}
+
+fn problems(manifests: &Manifests) -> Vec<String> {
+    let strip = |p: &Problem| {
+        format!("{}:{}: {}", p.file.file_name().unwrap().display(), p.line.unwrap_or(0), p.reason)
+    };
+    desired(manifests).problems.iter().map(strip).collect()
+}
+
+#[test]
+fn reads_several_documents_of_several_files() {
+    let dir = folder(&[
+        ("a.yaml", &format!("# the node\n---\n{NODE}---\n{POD}")),
+        ("b.txt", "x"),
+        (".c.yaml", "x"),
+    ]);
+    let manifests = Manifests::open(dir.path(), "node-a").unwrap();
+    assert_eq!(problems(&manifests), [] as [String; 0]);
+    assert_eq!(desired(&manifests).node.as_ref().unwrap().pools.v6.len(), 1);
+    assert!(desired(&manifests).pods.contains_key(&PodName::new("default", "web-0").unwrap()));
+}
+
+#[test]
+fn an_invalid_document_is_named_and_the_last_good_state_stays() {
+    let dir = folder(&[("a.yaml", NODE)]);
+    let manifests = Manifests::open(dir.path(), "node-a").unwrap();
+    let good = desired(&manifests).node.clone();
+    let cases = [
+        (
+            format!("{POD}---\n{}", NODE.replace("/64", "/32")),
+            "a.yaml:8: NodeConfig node-a: spec.cidr6[0]: 2001:db8:a:1::/32",
+        ),
+        (
+            format!("{POD}---\n{}", NODE.replace("cidr6", "cidr7")),
+            "a.yaml:8: spec.cidr7: unknown field `cidr7`",
+        ),
+        ("a: [".to_owned(), "a.yaml:1: "),
+    ];
+    for (content, expected) in cases {
+        fs::write(dir.path().join("a.yaml"), content).unwrap();
+        manifests.read(&Scope::default()).unwrap();
+        assert!(problems(&manifests)[0].starts_with(expected), "{expected}: {:?}", problems(&manifests));
+        assert_eq!(desired(&manifests).node, good);
+    }
+    fs::write(dir.path().join("a.yaml"), NODE.replace("/64", "/80")).unwrap();
+    manifests.read(&Scope::default()).unwrap();
+    assert_eq!(problems(&manifests), [] as [String; 0]);
+    assert_ne!(desired(&manifests).node, good);
+}
+
+#[test]
+fn the_same_object_twice_is_reported_and_the_first_one_counts() {
+    let cases = [
+        (NODE, "/64", "/80", "NodeConfig node-a"),
+        (POD, "web-0}", "web-0, labels: {a: b}}", "Pod default/web-0"),
+        (NAMESPACE, "network", "security", "Namespace dns"),
+        (POOL, "db8:53", "db8:54", "AddressPool resolvers"),
+    ];
+    for (document, old, new, title) in cases {
+        let dir = folder(&[("a.yaml", document)]);
+        let first = Manifests::open(dir.path(), "node-a").unwrap();
+        let dir = folder(&[("a.yaml", document), ("b.yaml", &document.replace(old, new))]);
+        let both = Manifests::open(dir.path(), "node-a").unwrap();
+        let expected = format!(
+            "b.yaml:1: {title} is there already, in an earlier document or file: this one has no effect"
+        );
+        assert_eq!(problems(&both), [expected]);
+        assert_eq!(Desired { problems: Vec::new(), ..(*desired(&both)).clone() }, *desired(&first));
+    }
+}
+
+#[test]
+fn pools_are_sorted_by_name_whatever_file_they_are_in() {
+    let named = |name| POOL.replace("resolvers", name);
+    let dir = folder(&[("a.yaml", &format!("{}---\n{}", named("c"), named("a"))), ("b.yaml", &named("b"))]);
+    let manifests = Manifests::open(dir.path(), "node-a").unwrap();
+    let pools: Vec<String> = desired(&manifests).pools.iter().map(|pool| pool.name.clone()).collect();
+    assert_eq!(pools, ["a", "b", "c"]);
+    assert_eq!(problems(&manifests), [] as [String; 0]);
+}
+
+#[test]
+fn namespaces_have_labels_only_where_there_is_a_document() {
+    let dir = folder(&[("a.yaml", NAMESPACE), ("b.yaml", POD)]);
+    let manifests = Manifests::open(dir.path(), "node-a").unwrap();
+    let desired = desired(&manifests);
+    assert_eq!(desired.namespaces.keys().collect::<Vec<_>>(), ["dns"]);
+    let labels: Vec<&str> = desired.namespaces["dns"].keys().map(String::as_str).collect();
+    assert_eq!(labels, ["kubernetes.io/metadata.name", "team"]);
+}
+
+#[test]
+fn pods_of_other_nodes_are_known_too() {
+    let dir = folder(&[("a.yaml", &format!("{POD}spec: {{nodeName: node-b}}\n"))]);
+    let manifests = Manifests::open(dir.path(), "node-a").unwrap();
+    assert_eq!(pod(&manifests).unwrap().node.as_deref(), Some("node-b"));
+}
+
+#[test]
+fn other_nodes_prefixes_are_the_clusters() {
+    let other = NODE.replace("node-a", "node-b").replace("db8:a", "db8:b");
+    let dir = folder(&[("a.yaml", NODE), ("b.yaml", &other)]);
+    let manifests = Manifests::open(dir.path(), "node-a").unwrap();
+    let cluster: Vec<String> = desired(&manifests).cluster.iter().map(ToString::to_string).collect();
+    assert_eq!(cluster, ["2001:db8:b:1::/64"]);
+}
+
+#[test]
+fn what_is_not_served_is_said() {
+    let dir = folder(&[
+        ("a.yaml", &NODE.replace("cidr6:", "masquerade: {}, cidr6:")),
+        ("b.yaml", "apiVersion: v2\nkind: X\n"),
+    ]);
+    let manifests = Manifests::open(dir.path(), "node-a").unwrap();
+    assert!(desired(&manifests).node.is_some());
+    assert!(problems(&manifests)[0].contains("a.yaml:4: NodeConfig node-a: spec.masquerade is not served"));
+    assert!(problems(&manifests)[1].starts_with("b.yaml:2: v2 X is not a kind that flock reads"));
+}
+
+#[test]
+fn a_missing_folder_is_an_error() {
+    assert!(Manifests::open(Path::new("/nonexistent"), "node-a").is_err());
+}
+
+#[test]
+fn a_file_that_is_being_written_keeps_what_it_said() {
+    let dir = folder(&[("a.yaml", POD)]);
+    let manifests = Manifests::open(dir.path(), "node-a").unwrap();
+    fs::write(dir.path().join("a.yaml"), "").unwrap();
+    fs::write(dir.path().join("b.yaml"), POOL).unwrap();
+    let unfinished = ["a.yaml", "b.yaml"].map(|name| dir.path().join(name));
+    manifests.read(&Scope { unfinished: BTreeSet::from(unfinished), ..Scope::default() }).unwrap();
+    // The other one has said nothing that it could lose.
+    assert!(pod(&manifests).is_some() && !desired(&manifests).pools.is_empty());
+    manifests.read(&Scope::default()).unwrap();
+    assert_eq!(pod(&manifests), None);
+}
+
+#[test]
+fn every_change_is_seen_however_quickly_it_follows_another() {
+    let dir = folder(&[]);
+    let path = dir.path().join("a.yaml");
+    let manifests = Manifests::open(dir.path(), "node-a").unwrap();
+    for number in 100..400 {
+        // The same size each time, and most of them within one tick of the file system's clock.
+        fs::write(&path, pod_with(number, "True")).unwrap();
+        manifests.read(&Scope::default()).unwrap();
+        assert_eq!(pod(&manifests).unwrap().labels["number"], number.to_string());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pods_readiness_is_followed() {
+    let dir = folder(&[("a.yaml", &pod_with(0, "False"))]);
+    let manifests = Manifests::open(dir.path(), "node-a").unwrap();
+    manifests.follow().unwrap();
+    for (ready, expected) in [("True", Readiness::Ready), ("False", Readiness::NotReady)] {
+        put(dir.path(), "a.yaml", &pod_with(0, ready));
+        until(&manifests, |desired| desired.pods.values().any(|pod| pod.readiness == expected)).await;
+    }
+    fs::remove_file(dir.path().join("a.yaml")).unwrap();
+    until(&manifests, |desired| desired.pods.is_empty()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_last_of_many_changes_is_read_and_none_takes_the_pod_away() {
+    let dir = folder(&[("a.yaml", &pod_with(0, "True")), ("b.yaml", NODE)]);
+    let manifests = Manifests::open(dir.path(), "node-a").unwrap();
+    manifests.follow().unwrap();
+    for number in 1..=300 {
+        put(dir.path(), "a.yaml", &pod_with(number, "True"));
+        fs::write(dir.path().join("b.yaml"), NODE.replace("/64", &format!("/{}", 64 + number % 8))).unwrap();
+        assert!(pod(&manifests).is_some());
+    }
+    let last = |desired: &Desired| {
+        let number = desired.pods.values().all(|pod| pod.labels["number"] == "300");
+        number && desired.node.as_ref().is_some_and(|node| node.pools.v6[0].net().prefix_len() == 68)
+    };
+    until(&manifests, last).await;
+}
