@@ -1,7 +1,7 @@
-//! `make bench`: what CNI calls cost, flock beside `ptp` + `host-local`, and what BGP costs, flock beside BIRD by hand,
-//! on this machine in one run. Prints; judges
-//! nothing but by the word beside a budget.
+//! `make bench`: what CNI calls cost, flock beside `ptp` + `host-local`, and what BGP and anycast cost, flock beside BIRD
+//! by hand, on this machine in one run. Prints; judges nothing but by the word beside a budget.
 
+mod anycast;
 mod bgp;
 mod reference;
 mod sample;
@@ -28,6 +28,7 @@ fn main() -> Result<()> {
     requirements::check()?;
     let mut rows = in_world(measure)?;
     rows.extend(in_world(bgp::measure)?);
+    rows.extend(in_world(anycast::measure)?);
     print(&rows);
     Ok(())
 }
