@@ -1,13 +1,14 @@
 //! Anycast on this node: which addresses are served by which pods, the routes to them, and what the routers are told.
 //!
 //! ```text
-//!  pods, AddressPools, attachments --> Announcer --groups--> Programmer --> Kernel (routes, steering)
-//!                                         |  ^                   |
-//!                                         |  +----programmed-----+
-//!                                         +--> Announcement --> Speaker --> BIRD
+//!  pods, AddressPools, attachments --> Announcer --groups--> Programmer --> Kernel (routes)
+//!                              |          |  ^                   |
+//!                              |          |  +----programmed-----+
+//!                              |          +--> Announcement --> Speaker --> BIRD
+//!                              +--> Steerer --> Kernel (established connections)
 //! ```
 //!
-//! A withdrawal waits for nothing. An address is announced when its route is there.
+//! A withdrawal waits for nothing. An address is announced when its route is there. Nobody waits for the steerer.
 
 mod announcer;
 #[cfg(test)]
@@ -15,9 +16,11 @@ mod examples;
 mod members;
 mod programmer;
 pub mod publish;
+mod steerer;
 
 pub use announcer::Announcer;
 pub use programmer::Programmer;
+pub use steerer::Steerer;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -55,6 +58,17 @@ pub struct AnycastView {
     pub announced: BTreeSet<IpAddr>,
     /// Those that are served but not announced, and why.
     pub withheld: BTreeMap<IpAddr, Withheld>,
+    /// What the kernel refuses of the routes.
+    pub problem: Option<String>,
+}
+
+/// What is in the kernel.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Programmed {
+    /// The addresses whose routes are there.
+    pub routed: BTreeSet<IpAddr>,
+    /// What the kernel refuses.
+    pub problem: Option<String>,
 }
 
 /// Why an address that pods serve is not announced.

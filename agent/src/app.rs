@@ -24,9 +24,9 @@ use flock_kernel::Kernel;
 use flock_rpc::tombstone;
 use tokio::net::UnixListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 
-use crate::anycast::{Announcement, Announcer, AnycastView, Programmer};
+use crate::anycast::{Announcement, Announcer, AnycastView, Programmer, Steerer};
 use crate::attach::{Attachments, Parts};
 use crate::bgp::{BgpView, ConfFiles, Inputs, Speaker};
 use crate::bird::{self, supervisor::Supervisor};
@@ -99,7 +99,14 @@ pub async fn run<K: Kernel>(config: Config, kernel: K, files: impl Files) -> any
     }
     tracing::info!(node = config.node, socket = %socket.display(), version = env!("CARGO_PKG_VERSION"), "serving");
     let bird = bird::socket(&config.run_dir);
-    let parts = rpc::Parts { attachments, node: config.node, bgp, anycast: anycast.view, bird };
+    let parts = rpc::Parts {
+        attachments,
+        node: config.node,
+        bgp,
+        anycast: anycast.view,
+        unsteered: anycast.unsteered,
+        bird,
+    };
     rpc::serve(parts, listener, raised(shutdown)).await?;
     reconciling.await.context("the reconcile loop died")?;
     std::fs::remove_file(&socket).with_context(|| format!("cannot remove {}", socket.display()))?;
@@ -109,12 +116,14 @@ pub async fn run<K: Kernel>(config: Config, kernel: K, files: impl Files) -> any
 
 /// Anycast, started.
 struct Anycast {
-    /// To be notified when the kernel was looked at.
-    looked: Arc<Notify>,
+    /// To be told when the kernel was looked at.
+    looked: watch::Sender<()>,
     /// What routers are to be told.
     announced: watch::Receiver<Arc<Announcement>>,
     /// For people.
     view: watch::Receiver<Arc<AnycastView>>,
+    /// Why established connections cannot be steered.
+    unsteered: watch::Receiver<Option<String>>,
 }
 
 /// Starts what decides about anycast addresses. What was announced before a restart is decided about anew before
@@ -124,7 +133,7 @@ async fn start_anycast<K: Kernel>(
     attachments: &Arc<Attachments<K, Arc<Manifests>>>,
     shutdown: &watch::Receiver<bool>,
 ) -> Anycast {
-    let mut programmer = Programmer::new(Arc::clone(attachments));
+    let programmer = Programmer::new(Arc::clone(attachments));
     let mut announcer = Announcer::new(Arc::clone(attachments), config.node.clone(), programmer.follow());
     announcer.settle();
     let groups = announcer.follow_groups();
@@ -132,10 +141,13 @@ async fn start_anycast<K: Kernel>(
     programmer.program(&wanted).await;
     announcer.settle();
     let (announced, view) = (announcer.follow(), announcer.follow_view());
-    let looked = programmer.waker();
-    tokio::spawn(programmer.run(groups, raised(shutdown.clone())));
+    let (looked, seen) = watch::channel(());
+    let steerer = Steerer::new(Arc::clone(attachments));
+    let unsteered = steerer.follow();
+    tokio::spawn(programmer.run(groups, seen.clone(), raised(shutdown.clone())));
+    tokio::spawn(steerer.run(seen, raised(shutdown.clone())));
     tokio::spawn(announcer.run(raised(shutdown.clone())));
-    Anycast { looked, announced, view }
+    Anycast { looked, announced, view, unsteered }
 }
 
 /// Starts what speaks with BIRD and about it. Nothing of it keeps pods waiting.

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use flock_core::sweep::{Suspect, Sweeper};
 use flock_kernel::{Changes, Kernel};
-use tokio::sync::Notify;
+use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::attach::Attachments;
@@ -31,8 +31,8 @@ pub struct Reconciler<K, S> {
     pub attachments: Arc<Attachments<K, S>>,
     /// The kernel's events.
     pub changes: Changes,
-    /// Notified after each look: others have things in the kernel too.
-    pub looked: Arc<Notify>,
+    /// Told of each look: others have things in the kernel too.
+    pub looked: watch::Sender<()>,
     /// The time between two sweeps, and at least between the two looks that make an orphan.
     pub sweep_interval: Duration,
 }
@@ -63,7 +63,7 @@ impl<K: Kernel, S: Source> Reconciler<K, S> {
             };
             tokio::time::sleep(COALESCE).await;
             again = self.look(&mut sweeper, wake).await;
-            self.looked.notify_one();
+            self.looked.send_replace(());
             tokio::time::sleep(APART).await;
         }
     }

@@ -33,6 +33,8 @@ pub struct Parts<K, S> {
     pub bgp: watch::Receiver<Arc<BgpView>>,
     /// Anycast, as it is.
     pub anycast: watch::Receiver<Arc<AnycastView>>,
+    /// Why established connections cannot be steered.
+    pub unsteered: watch::Receiver<Option<String>>,
     /// BIRD's control socket.
     pub bird: PathBuf,
 }
@@ -43,9 +45,9 @@ pub async fn serve<K: Kernel, S: Source>(
     listener: UnixListener,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), tonic::transport::Error> {
-    let Parts { attachments, node, bgp, anycast, bird } = parts;
+    let Parts { attachments, node, bgp, anycast, unsteered, bird } = parts;
     let cni = cni::Service { attachments: Arc::clone(&attachments) };
-    let inspect = inspect::Service { attachments, node, bgp, anycast, bird };
+    let inspect = inspect::Service { attachments, node, bgp, anycast, unsteered, bird };
     Server::builder()
         .add_service(CniServer::with_interceptor(cni, root_only))
         .add_service(InspectServer::with_interceptor(inspect, root_only))

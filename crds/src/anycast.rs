@@ -16,7 +16,7 @@ pub struct AnycastStatus {
     /// The peers that it is told to: addresses as in `spec.bgp.peers`.
     #[serde(default)]
     pub peers: Vec<String>,
-    /// Why it is not advertised although pods serve it, or why nobody can say.
+    /// Why it is not advertised although pods serve it, or why nobody can say whether it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// The pods of this node that claim it.

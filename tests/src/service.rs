@@ -1,7 +1,7 @@
-//! A TCP service that says which pod answers, and connections to it that stay open.
+//! A service, by TCP and UDP, that says which pod answers, and connections to it that stay open.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -48,8 +48,12 @@ impl Service {
             let listener = netns.enter(|| TcpListener::bind(at))?;
             let listener = listener.with_context(|| format!("listen on {at} in {}", netns.name()))?;
             listener.set_nonblocking(true)?;
-            let (name, shared) = (format!("{name}\n"), Arc::clone(&shared));
-            thread::spawn(move || serve(&listener, &name, &shared));
+            let datagrams = netns.enter(|| UdpSocket::bind(at))??;
+            datagrams.set_read_timeout(Some(TICK))?;
+            let (line, tcp, udp) = (format!("{name}\n"), Arc::clone(&shared), Arc::clone(&shared));
+            thread::spawn(move || serve(&listener, &line, &tcp));
+            let name = name.to_owned();
+            thread::spawn(move || serve_datagrams(&datagrams, &name, &udp));
         }
         Ok(Self { shared })
     }
@@ -86,11 +90,50 @@ fn serve(listener: &TcpListener, name: &str, shared: &Arc<Shared>) {
     }
 }
 
+fn serve_datagrams(socket: &UdpSocket, name: &str, shared: &Shared) {
+    let mut question = [0; 1];
+    while !shared.stopped.load(Ordering::SeqCst) {
+        if let Ok((_, from)) = socket.recv_from(&mut question) {
+            socket.send_to(name.as_bytes(), from).ok();
+        }
+    }
+}
+
 /// A question is one byte, an answer the name.
 fn answer(mut stream: TcpStream, name: &str) {
     stream.set_nonblocking(false).ok();
     let mut question = [0];
     while stream.read_exact(&mut question).is_ok() && stream.write_all(name.as_bytes()).is_ok() {}
+}
+
+/// A socket that asks by UDP, always from the same port.
+#[derive(Debug)]
+pub struct Asker(UdpSocket);
+
+impl Asker {
+    /// Asks the service at `address`.
+    ///
+    /// # Errors
+    /// When there is no socket to be had.
+    pub fn new(netns: &Netns, address: IpAddr) -> Result<Self> {
+        let any: IpAddr =
+            if address.is_ipv6() { Ipv6Addr::UNSPECIFIED.into() } else { Ipv4Addr::UNSPECIFIED.into() };
+        let socket = netns.enter(|| UdpSocket::bind(SocketAddr::new(any, 0)))??;
+        socket.set_read_timeout(Some(ANSWER))?;
+        socket.connect(SocketAddr::new(address, PORT))?;
+        Ok(Self(socket))
+    }
+
+    /// Who answers.
+    ///
+    /// # Errors
+    /// When nobody does.
+    pub fn ask(&self) -> Result<String> {
+        let mut name = [0; 64];
+        self.0.send(b"?")?;
+        let length = self.0.recv(&mut name)?;
+        Ok(String::from_utf8_lossy(&name[..length]).into_owned())
+    }
 }
 
 /// An open connection.

@@ -111,7 +111,8 @@ impl LinkSpec {
             facts.push(set(Side::Pod, LinkSysctl::DisableIpv6, 1));
         }
         if self.addresses.v4.is_some() {
-            // Loose: a strict filter would drop replies from a shared anycast source.
+            // Loose: a strict filter would drop replies from a shared anycast source. (On a link without an IPv4 address
+            // this is strict all the same for a source that leads nowhere over this link: see `steering`.)
             facts.push(set(Side::Host, LinkSysctl::RpFilter, 2));
             facts.push(set(Side::Host, LinkSysctl::ProxyArp, 1));
         }

@@ -102,10 +102,15 @@ impl fmt::Display for FlowSlot {
 /// What the node does with established connections. The default: nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Steering {
-    /// The anycast addresses of the node's pods.
-    pub addresses: BTreeSet<IpAddr>,
-    /// The pods that have them, whether or not they take new connections.
+    /// The pods that have anycast addresses, whether or not they take new connections.
     pub pods: BTreeMap<FlowSlot, SteeredPod>,
+}
+
+impl Steering {
+    /// All anycast addresses of the node's pods.
+    pub fn addresses(&self) -> BTreeSet<IpAddr> {
+        self.pods.values().flat_map(|pod| &pod.anycast).copied().collect()
+    }
 }
 
 /// Where a pod's connections go.
@@ -115,6 +120,8 @@ pub struct SteeredPod {
     pub link: IfName,
     /// The pod's own addresses: the next hops.
     pub addresses: PodAddresses,
+    /// The anycast addresses that it has.
+    pub anycast: BTreeSet<IpAddr>,
 }
 
 #[cfg(test)]
@@ -129,14 +136,18 @@ mod tests {
                 v6: Some(v6.parse().unwrap()),
                 v4: v4.map(|text| text.parse().unwrap()),
             },
+            anycast: ["2001:db8:53::1", "198.51.100.53"].map(|text| text.parse().unwrap()).into(),
         };
-        let addresses = ["2001:db8:53::1", "198.51.100.53"];
         let first = pod("flock0000000a", "2001:db8:a:1::1", Some("203.0.113.1"));
         let last = pod("flock0000000b", "2001:db8:a:1::2", None);
-        Steering {
-            addresses: addresses.iter().map(|text| text.parse().unwrap()).collect(),
-            pods: [(FlowSlot(1), first), (FlowSlot::LAST, last)].into(),
-        }
+        Steering { pods: [(FlowSlot(1), first), (FlowSlot::LAST, last)].into() }
+    }
+
+    /// The same with other anycast addresses.
+    pub(super) fn with(change: impl Fn(&mut BTreeSet<IpAddr>)) -> Steering {
+        let mut steering = steering();
+        steering.pods.values_mut().for_each(|pod| change(&mut pod.anycast));
+        steering
     }
 
     fn slots(numbers: &[u16]) -> BTreeSet<FlowSlot> {

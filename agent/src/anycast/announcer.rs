@@ -12,9 +12,12 @@ use flock_kernel::Kernel;
 use tokio::sync::watch;
 
 use super::members::{members, serving_elsewhere};
-use super::{Announcement, AnycastView, Cause, Withheld};
+use super::{Announcement, AnycastView, Cause, Programmed, Withheld};
 use crate::attach::{Attachments, Claimants, HostView, Ownership};
 use crate::source::{Desired, Source};
+
+/// The cause of an address that is gone is kept for this time: longer than BIRD needs to be told.
+const FORGET: Duration = Duration::from_secs(300);
 
 /// The decider. It touches nothing: others do.
 pub struct Announcer<K, S> {
@@ -23,8 +26,7 @@ pub struct Announcer<K, S> {
     desired: watch::Receiver<Arc<Desired>>,
     claimants: watch::Receiver<Claimants>,
     host: watch::Receiver<HostView>,
-    /// The addresses whose routes are in the kernel.
-    programmed: watch::Receiver<BTreeSet<IpAddr>>,
+    programmed: watch::Receiver<Programmed>,
     groups: watch::Sender<Groups>,
     announcement: watch::Sender<Arc<Announcement>>,
     view: watch::Sender<Arc<AnycastView>>,
@@ -40,7 +42,7 @@ impl<K: Kernel, S: Source> Announcer<K, S> {
     pub fn new(
         attachments: Arc<Attachments<K, S>>,
         node: String,
-        programmed: watch::Receiver<BTreeSet<IpAddr>>,
+        programmed: watch::Receiver<Programmed>,
     ) -> Self {
         Self {
             desired: attachments.follow_desired(),
@@ -103,6 +105,7 @@ impl<K: Kernel, S: Source> Announcer<K, S> {
             tracing::info!(%address, cause = text, "anycast");
             self.causes.insert(address, Cause { text, seen });
         }
+        self.causes.retain(|address, cause| groups.contains_key(address) || cause.seen.elapsed() < FORGET);
         let (mut wanted, mut withheld) = self.wanted(&groups, &desired, &ownership);
         let hold_down = desired.node.as_ref().map(|node| node.anycast.hold_down).unwrap_or_default();
         let now = seen.duration_since(self.started);
@@ -121,7 +124,7 @@ impl<K: Kernel, S: Source> Announcer<K, S> {
         ownership: &Ownership,
     ) -> (BTreeSet<IpAddr>, BTreeMap<IpAddr, Withheld>) {
         let elsewhere = serving_elsewhere(desired, &self.node, ownership);
-        let programmed = self.programmed.borrow_and_update().clone();
+        let programmed = self.programmed.borrow_and_update().routed.clone();
         let none = BTreeSet::new();
         let (mut wanted, mut withheld) = (BTreeSet::new(), BTreeMap::new());
         for address in
@@ -156,7 +159,8 @@ impl<K: Kernel, S: Source> Announcer<K, S> {
             *current = Arc::new(Announcement { announced: told, claimable, causes: self.causes.clone() });
             changed
         });
-        let view = Arc::new(AnycastView { groups: groups.clone(), announced, withheld });
+        let problem = self.programmed.borrow().problem.clone();
+        let view = Arc::new(AnycastView { groups: groups.clone(), announced, withheld, problem });
         self.view.send_if_modified(|current| replace(current, view));
         self.groups.send_if_modified(|current| replace(current, groups));
     }

@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::sync::Arc;
 
-use flock_core::annotation::PodAnnotations;
+use flock_core::annotation::{Key, PodAnnotations};
 use flock_core::anycast::Member;
 use flock_core::claim::Use;
 use flock_core::pod::{Pod, Readiness};
@@ -43,15 +44,19 @@ fn is_same(pod: &Pod, record: &Record) -> bool {
     }
 }
 
-/// The nodes whose pods serve each address, as far as the source knows of them. Pods of this node count by what is
-/// attached, not by this.
+/// The nodes whose pods serve each address of which not every node may advertise, as far as the source knows of them. Pods
+/// of this node count by what is attached, not by this.
 pub(super) fn serving_elsewhere<'a>(
     desired: &'a Desired,
     node: &str,
     ownership: &Ownership,
 ) -> BTreeMap<IpAddr, BTreeSet<&'a str>> {
     let mut serving: BTreeMap<IpAddr, BTreeSet<&str>> = BTreeMap::new();
-    let ready = desired.pods.values().filter(|pod| pod.readiness == Readiness::Ready);
+    if desired.pools.iter().all(|pool| pool.max_advertisers.is_none()) {
+        return serving;
+    }
+    let claims = |pod: &&Arc<Pod>| pod.annotations.contains_key(&Key::Anycast.to_string());
+    let ready = desired.pods.values().filter(|pod| pod.readiness == Readiness::Ready).filter(claims);
     for (pod, on) in ready.filter_map(|pod| Some((pod, pod.node.as_deref()?))).filter(|(_, on)| *on != node) {
         let Ok((annotations, _)) = PodAnnotations::parse(pod) else { continue };
         let admitted = |address: &IpAddr| ownership.problem(&pod.name, Use::Anycast, *address).is_none();

@@ -37,16 +37,16 @@ pub fn node_status(
         advertised: told.as_ref().is_ok_and(|told| told.since.contains_key(address)),
         since: told.as_ref().ok().and_then(|told| *told.since.get(address)?).map(|since| since.to_string()),
         peers: told.iter().flat_map(|told| told.peers.get(address)).flatten().cloned().collect(),
-        reason: reason(view, *address, group, told),
+        reason: reason(view, *address, told),
         pods: group.seats.iter().map(|(id, seat)| pod(*address, seat, records.get(id))).collect(),
     };
     all.iter().map(of).collect()
 }
 
-fn reason(view: &AnycastView, address: IpAddr, group: &Group, told: &Result<Told, String>) -> Option<String> {
+fn reason(view: &AnycastView, address: IpAddr, told: &Result<Told, String>) -> Option<String> {
     let withheld = view.withheld.get(&address).map(|withheld| withheld.as_str().to_owned());
-    let unknown = || told.as_ref().err().filter(|_| group.weight().is_some()).cloned();
-    withheld.or_else(unknown)
+    // Routers may have an address that nobody serves as long as BIRD does not answer.
+    withheld.or_else(|| told.as_ref().err().cloned())
 }
 
 fn pod(address: IpAddr, seat: &Seat, record: Option<&Record>) -> AnycastPodStatus {

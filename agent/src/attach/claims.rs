@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::num::NonZeroU32;
+use std::sync::Arc;
 
 use flock_core::attachment::PodName;
 use flock_core::bgp::plan::PeerAddress;
@@ -19,19 +21,17 @@ use crate::source::{Desired, Source};
 /// What claims are judged by.
 #[derive(Debug)]
 pub(crate) struct Ownership {
+    desired: Arc<Desired>,
     claims: Claims,
-    pools: Vec<AddressPool>,
-    namespaces: BTreeMap<String, Labels>,
     infrastructure: BTreeSet<IpAddr>,
     own: BTreeSet<IpNet>,
-    others: BTreeSet<IpNet>,
     taken: BTreeMap<IpAddr, (Use, PodName)>,
 }
 
 impl Ownership {
     /// As of now, with what `records` have.
     pub(crate) fn new<'a>(
-        desired: &Desired,
+        desired: &Arc<Desired>,
         host: &HostView,
         records: impl Iterator<Item = &'a Record>,
     ) -> Self {
@@ -43,12 +43,10 @@ impl Ownership {
         });
         let own_addresses = host.subnets.addresses.iter().map(|own| own.net.addr());
         Self {
+            desired: Arc::clone(desired),
             claims: node.map(|node| node.claims).unwrap_or_default(),
-            pools: desired.pools.clone(),
-            namespaces: desired.namespaces.clone(),
             infrastructure: own_addresses.chain(routers).collect(),
             own: node.into_iter().flat_map(|node| node.pools.iter()).collect(),
-            others: desired.cluster.clone(),
             taken: records.flat_map(held).collect(),
         }
     }
@@ -69,11 +67,11 @@ impl Ownership {
     fn admit(&self, pod: &PodName, usage: Use, address: IpAddr) -> Result<(), ClaimError> {
         let registry = Registry {
             claims: self.claims,
-            pools: &self.pools,
+            pools: &self.desired.pools,
             namespace: &self.labels(&pod.namespace),
             infrastructure: &self.infrastructure,
             own: &self.own,
-            others: &self.others,
+            others: &self.desired.cluster,
             taken: &self.taken,
         };
         claim::admit(pod, usage, address, &registry)
@@ -82,7 +80,7 @@ impl Ownership {
     /// The API server gives every namespace this label, so one that nobody has described has it too.
     fn labels(&self, namespace: &str) -> Labels {
         let named = || Labels::from([("kubernetes.io/metadata.name".to_owned(), namespace.to_owned())]);
-        self.namespaces.get(namespace).cloned().unwrap_or_else(named)
+        self.desired.namespaces.get(namespace).cloned().unwrap_or_else(named)
     }
 
     /// What speaks today against a pod's having an address that it has.
@@ -93,17 +91,17 @@ impl Ownership {
     /// Of which prefixes routers may be told single addresses beside the node's own.
     pub(crate) fn claimable(&self) -> BTreeSet<IpNet> {
         match self.claims {
-            Claims::Pools => self.pools.iter().flat_map(|pool| pool.cidrs.iter().copied()).collect(),
+            Claims::Pools => self.desired.pools.iter().flat_map(|pool| pool.cidrs.iter().copied()).collect(),
             Claims::Any => BTreeSet::from([IpNet::V6(Ipv6Net::default()), IpNet::V4(Ipv4Net::default())]),
         }
     }
 
     /// How many nodes may advertise an address: the least that a pool says which has it.
-    pub(crate) fn max_advertisers(&self, address: IpAddr) -> Option<std::num::NonZeroU32> {
+    pub(crate) fn max_advertisers(&self, address: IpAddr) -> Option<NonZeroU32> {
         let holding = |pool: &&AddressPool| {
             pool.usage == Use::Anycast && pool.cidrs.iter().any(|cidr| cidr.contains(&address))
         };
-        self.pools.iter().filter(holding).filter_map(|pool| pool.max_advertisers).min()
+        self.desired.pools.iter().filter(holding).filter_map(|pool| pool.max_advertisers).min()
     }
 }
 

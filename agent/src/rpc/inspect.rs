@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use flock_core::bgp::status::ConfigStatus;
 use flock_core::ipam::PoolUsage;
 use flock_core::link::Comparison;
 use flock_kernel::Kernel;
@@ -29,6 +30,7 @@ pub(super) struct Service<K, S> {
     pub(super) node: String,
     pub(super) bgp: watch::Receiver<Arc<BgpView>>,
     pub(super) anycast: watch::Receiver<Arc<AnycastView>>,
+    pub(super) unsteered: watch::Receiver<Option<String>>,
     pub(super) bird: PathBuf,
 }
 
@@ -59,6 +61,10 @@ impl<K: Kernel, S: Source> Inspect for Service<K, S> {
     async fn show_node(&self, _: Request<ShowNodeRequest>) -> Result<Response<ShowNodeResponse>, Status> {
         let desired = self.attachments.desired();
         let view = self.attachments.host_view();
+        let (unrouted, unsteered) = (self.anycast.borrow().problem.clone(), self.unsteered.borrow().clone());
+        let unrouted = unrouted.map(|problem| format!("anycast routes: {problem}"));
+        let unsteered =
+            unsteered.map(|problem| format!("established connections are not steered: {problem}"));
         Ok(Response::new(ShowNodeResponse {
             node: self.node.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -66,7 +72,13 @@ impl<K: Kernel, S: Source> Inspect for Service<K, S> {
             pools: self.attachments.usage().into_iter().map(pool).collect(),
             uplinks: view.uplinks.iter().map(ToString::to_string).collect(),
             mtu: view.mtu,
-            problems: desired.problems.iter().map(ToString::to_string).collect(),
+            problems: desired
+                .problems
+                .iter()
+                .map(ToString::to_string)
+                .chain(unrouted)
+                .chain(unsteered)
+                .collect(),
         }))
     }
 
@@ -92,7 +104,13 @@ impl<K: Kernel, S: Source> Inspect for Service<K, S> {
 impl<K: Kernel, S: Source> Service<K, S> {
     /// What BIRD says of anycast addresses; asked now, not remembered.
     async fn told(&self) -> Result<Told, String> {
-        let sessions = self.bgp.borrow().sessions.clone();
+        let (config, sessions) = {
+            let view = self.bgp.borrow();
+            (view.status.config.clone(), view.sessions.clone())
+        };
+        if config == ConfigStatus::None {
+            return Err("this node speaks no BGP: its NodeConfig has no spec.bgp".to_owned());
+        }
         let advertised = bgp::advertised(&self.bird, &sessions).await.map_err(|error| error.to_string())?;
         Ok(Told { since: advertised.since, peers: advertised.peers })
     }

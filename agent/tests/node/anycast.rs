@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use flock_agent::anycast::{Announcement, Announcer, Programmer, Withheld};
+use flock_agent::anycast::{Announcement, Announcer, Programmer, Steerer, Withheld};
 use flock_agent::attach::AddCall;
 use flock_agent::source::Desired;
 use flock_core::claim::{AddressPool, Use};
@@ -60,18 +60,21 @@ fn readiness(world: &World, name: &str, readiness: Readiness) {
 struct Anycast {
     announcer: Announcer<Kernel, Told>,
     programmer: Programmer<Kernel, Told>,
+    steerer: Steerer<Kernel, Told>,
 }
 
 impl Anycast {
     fn new(agent: &Arc<Agent>) -> Self {
         let programmer = Programmer::new(Arc::clone(agent));
         let announcer = Announcer::new(Arc::clone(agent), "node-a".to_owned(), programmer.follow());
-        Self { announcer, programmer }
+        Self { announcer, programmer, steerer: Steerer::new(Arc::clone(agent)) }
     }
 
     async fn program(&mut self) -> bool {
         let groups = self.announcer.follow_groups().borrow().clone();
-        self.programmer.program(&groups).await
+        let wanted = self.steerer.wanted();
+        let (routed, steered) = (self.programmer.program(&groups).await, self.steerer.steer(&wanted).await);
+        routed && steered
     }
 
     /// Until nothing is to be done.
@@ -168,11 +171,7 @@ async fn a_pool_that_goes_takes_its_addresses_along() {
     let pools = world.told.0.borrow().pools.clone();
     change(&world, |desired| desired.pools.clear());
     assert_eq!(anycast.settle().await, BTreeSet::new());
-    assert!(
-        anycast.cause().contains("may not have it: the address is in no AddressPool"),
-        "{}",
-        anycast.cause()
-    );
+    assert_eq!(anycast.cause(), "pod default/a may not have it any more");
     assert!(anycast.announcement().claimable.is_empty());
     change(&world, |desired| desired.pools = pools);
     assert_eq!(anycast.settle().await, both());
@@ -217,6 +216,20 @@ async fn a_kernel_that_refuses_is_asked_again_and_nothing_is_announced_meanwhile
 }
 
 #[tokio::test]
+async fn a_kernel_that_does_not_answer_has_not_lost_its_routes() {
+    let world = world(&["a"]);
+    let mut anycast = Anycast::new(&attached(&world, &["a"]).await);
+    assert_eq!(anycast.settle().await, both());
+    world.kernel.fail_at(world.kernel.steps(), FailMode::DieBefore);
+    change(&world, |desired| {
+        let node = Arc::make_mut(desired.node.as_mut().unwrap());
+        node.anycast.established = EstablishedConnections::Move;
+    });
+    assert!(!anycast.program().await && !anycast.program().await);
+    assert_eq!(anycast.announced(), both());
+}
+
+#[tokio::test]
 async fn every_pod_with_an_address_is_steered_ready_or_not_unless_connections_move() {
     let world = world(&["a", "b"]);
     let mut anycast = Anycast::new(&attached(&world, &["a", "b"]).await);
@@ -224,7 +237,7 @@ async fn every_pod_with_an_address_is_steered_ready_or_not_unless_connections_mo
     readiness(&world, "b", Readiness::NotReady);
     anycast.settle().await;
     let steering = world.kernel.steering();
-    assert_eq!((steering.pods.len(), steering.addresses.len()), (2, 2));
+    assert_eq!((steering.pods.len(), steering.addresses().len()), (2, 2));
     change(&world, |desired| {
         let node = Arc::make_mut(desired.node.as_mut().unwrap());
         node.anycast = AnycastPlan { established: EstablishedConnections::Move, ..AnycastPlan::default() };

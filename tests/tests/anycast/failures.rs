@@ -199,8 +199,25 @@ fn a_route_deleted_by_hand_comes_back(world: &World) -> Result<()> {
         Ok(())
     })?;
     ensure_paths(&site, 2)?;
-    node.netns.ip(&["rule", "flush"]).ok();
-    node.netns.ip(&["rule", "add", "pref", "32766", "lookup", "main"]).ok();
+    let steered = |family: &str| {
+        let tables = node.netns.ip(&[family, "route", "show", "table", "all", "proto", "70"])?;
+        let rules = node.netns.ip(&[family, "rule", "show"])?;
+        ensure!(
+            rules.matches("fwmark").count() == 3 && tables.matches(" table ").count() == 2,
+            "{rules}{tables}"
+        );
+        Ok(())
+    };
+    for family in ["-6", "-4"] {
+        eventually(PATIENCE, || steered(family))?;
+        node.netns.ip(&[family, "rule", "del", "pref", "7000"])?;
+        node.netns.ip(&[family, "rule", "del", "pref", "7001"])?;
+        let tables = node.netns.ip(&[family, "route", "show", "table", "all", "proto", "70"])?;
+        let table =
+            tables.split(" table ").nth(1).and_then(|rest| rest.split(' ').next()).unwrap_or_default();
+        node.netns.ip(&[family, "route", "flush", "table", table])?;
+        eventually(PATIENCE, || steered(family))?;
+    }
     eventually_answers(&site, &["a-0", "a-1", "b-0"])
 }
 

@@ -1,7 +1,11 @@
 //! A pod that leaves takes no connection along but its own, and not even these, if it is let.
 
-use anyhow::{Result, ensure};
-use flock_tests::service::{cut, with_pod};
+use std::net::IpAddr;
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use flock_tests::service::{Asker, cut, with_pod};
 use flock_tests::{Connection, PATIENCE, Running, World, eventually, trials};
 use libtest_mimic::Trial;
 
@@ -15,6 +19,8 @@ pub(crate) fn trials() -> Vec<Trial> {
         a_pod_that_comes_back_takes_nobodys_connections,
         the_last_pod_of_a_node_keeps_what_still_comes,
         connections_outlive_the_agent,
+        questions_from_one_port_follow_readiness_streams_stay,
+        without_nft_addresses_are_served_and_the_node_says_what_is_missing,
     ]
 }
 
@@ -162,4 +168,73 @@ fn connections_outlive_the_agent(world: &World) -> Result<()> {
     eventually(PATIENCE, || ensure_members(&site, 3))?;
     ensure_kept(&mut open)?;
     ensure_avoided(&site, &pods[3])
+}
+
+/// DNS clients ask from the same port again and again: that is no connection. A stream of packets both ways is.
+fn questions_from_one_port_follow_readiness_streams_stay(world: &World) -> Result<()> {
+    let site = site::start(world, 1, |plan| plan)?;
+    let node = &site.nodes[0].node;
+    let mut pods = vec![Replica::start(node, "a-0")?, Replica::start(node, "a-1")?];
+    eventually_hops(&site, 1)?;
+    eventually(PATIENCE, || ensure_members(&site, 2))?;
+    for address in both() {
+        let stream = Asker::new(&site.fabric.client, address)?;
+        let pod = stream.ask()?;
+        // Longer than the two seconds after which connection tracking takes it for a stream.
+        for _ in 0..40 {
+            ensure!(stream.ask()? == pod);
+            thread::sleep(Duration::from_millis(100));
+        }
+        let question = asker_of(&site, address, &pod)?;
+        let index = pods.iter().position(|replica| replica.pod.name == pod).context("nobody's name")?;
+        pods[index].ready(node, false)?;
+        eventually(PATIENCE, || ensure_members(&site, 1))?;
+        ensure!(stream.ask()? == pod, "the stream has moved");
+        ensure!(question.ask()? != pod, "{pod} is asked although it is not ready");
+        pods[index].ready(node, true)?;
+        eventually(PATIENCE, || ensure_members(&site, 2))?;
+    }
+    Ok(())
+}
+
+/// One whose first question this pod has answered.
+fn asker_of(site: &Running, address: IpAddr, pod: &str) -> Result<Asker> {
+    for _ in 0..100 {
+        let asker = Asker::new(&site.fabric.client, address)?;
+        if asker.ask()? == pod {
+            return Ok(asker);
+        }
+    }
+    bail!("{pod} answers nobody")
+}
+
+fn without_nft_addresses_are_served_and_the_node_says_what_is_missing(world: &World) -> Result<()> {
+    let mut site = site::start(world, 1, |plan| plan)?;
+    site.nodes[0].take_agent()?.terminate()?;
+    let node = &site.nodes[0].node;
+    let agent = world.binaries()?.agent;
+    let started = node.start_program(&agent, &[("PATH", "/nonexistent")])?;
+    let _pods = [Replica::start(node, "a-0")?, Replica::start(node, "a-1")?];
+    eventually_hops(&site, 1)?;
+    site::eventually_answers(&site, &["a-0", "a-1"])?;
+    eventually(PATIENCE, || {
+        let shown = node.ctl(&["node"])?.stdout;
+        ensure!(
+            shown.contains("established connections are not steered") && shown.contains("install nftables"),
+            "{shown}"
+        );
+        Ok(())
+    })?;
+    let speaker = &mut site.nodes[0];
+    speaker.config = speaker.config.clone().with("anycast: {establishedConnections: Move}");
+    let bgp = speaker.bgp.clone();
+    speaker.change(bgp)?;
+    let node = &site.nodes[0].node;
+    eventually(PATIENCE, || {
+        let (shown, rules) = (node.ctl(&["node"])?.stdout, node.netns.ip(&["-6", "rule", "show"])?);
+        ensure!(!shown.contains("not steered") && !rules.contains("fwmark"), "{shown}{rules}");
+        Ok(())
+    })?;
+    drop(started);
+    Ok(())
 }

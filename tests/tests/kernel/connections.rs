@@ -72,11 +72,11 @@ impl<'a> Site<'a> {
     pub(crate) fn steering(&self, members: &[u16]) -> Result<Steering> {
         let pod = |number: &u16| {
             let spec = &self.pods[usize::from(*number) - 1].1;
-            let pod = SteeredPod { link: spec.host.clone(), addresses: spec.addresses };
+            let anycast = BOTH.iter().map(|text| Ok(text.parse()?)).collect::<Result<_>>()?;
+            let pod = SteeredPod { link: spec.host.clone(), addresses: spec.addresses, anycast };
             Ok((FlowSlot::try_from(*number)?, pod))
         };
-        let addresses = BOTH.iter().map(|text| Ok(text.parse()?)).collect::<Result<_>>()?;
-        Ok(Steering { addresses, pods: members.iter().map(pod).collect::<Result<_>>()? })
+        Ok(Steering { pods: members.iter().map(pod).collect::<Result<_>>()? })
     }
 
     pub(crate) fn steer(&self, members: &[u16]) -> Result<()> {

@@ -209,7 +209,7 @@ fn pod_leaves(ground: &Ground) -> Result<()> {
         ensure!(!left.iter().any(|line| line.contains(part)), "{part} is left:\n{left:#?}");
     }
     let mut v6_only = site.steering(&[1])?;
-    v6_only.addresses.retain(std::net::IpAddr::is_ipv6);
+    v6_only.pods.values_mut().for_each(|pod| pod.anycast.retain(std::net::IpAddr::is_ipv6));
     site.apply(&v6_only)?;
     let (rules, routes) = (ip("-4 rule show")?, ip("-4 route show table all")?);
     ensure!(!rules.contains("proto 70") && !routes.contains(" table 11793"), "{rules}{routes}");

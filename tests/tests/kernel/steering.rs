@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use flock_core::steering::Steering;
-use rustix::net::{AddressFamily, SocketType, sockopt};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
 
 use crate::Body;
 use crate::connections::{ANYCAST4, ANYCAST6, BOTH, Site, all_alive, at_once, flag, shares};
@@ -45,7 +45,9 @@ fn stay(ground: &Ground, address: &str) -> Result<()> {
     all_alive(&mut flows, "with pod 2 again")?;
     // Another address: the table is written anew under way.
     let mut more = site.steering(&[1, 2, 3])?;
-    more.addresses.insert("2001:db8:53::2".parse()?);
+    for pod in more.pods.values_mut() {
+        pod.anycast.insert("2001:db8:53::2".parse()?);
+    }
     site.apply(&more)?;
     site.serve(&[2])?;
     all_alive(&mut flows, "with pod 2 alone")?;
@@ -170,7 +172,8 @@ fn dial_from(port: u16, to: SocketAddr) -> Result<TcpStream> {
         SocketAddr::V6(_) => (AddressFamily::INET6, IpAddr::from([0; 16])),
         SocketAddr::V4(_) => (AddressFamily::INET, IpAddr::from([0; 4])),
     };
-    let socket = rustix::net::socket(family, SocketType::STREAM, None)?;
+    // A program that another trial starts must not hold the port.
+    let socket = rustix::net::socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
     rustix::net::bind(&socket, &SocketAddr::new(any, port))?;
     rustix::net::connect(&socket, &to).context("connect")?;
     Ok(socket.into())

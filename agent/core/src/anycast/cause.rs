@@ -34,12 +34,13 @@ fn change(before: Option<&Seat>, after: Option<&Seat>) -> Option<String> {
     }
 }
 
-fn words(standing: &Standing) -> String {
+fn words(standing: &Standing) -> &'static str {
     match standing {
-        Standing::Serving => "is ready".to_owned(),
-        Standing::Out(readiness) => is(*readiness).to_owned(),
-        Standing::Refused(problem) => format!("may not have it: the address {problem}"),
-        Standing::NoFamily => "has no address of the family".to_owned(),
+        Standing::Serving => "is ready",
+        Standing::Out(readiness) => is(*readiness),
+        // Why is told at length where people look for it.
+        Standing::Refused(_) => "may not have it any more",
+        Standing::NoFamily => "has no address of the family",
     }
 }
 

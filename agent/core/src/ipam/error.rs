@@ -22,7 +22,7 @@ pub enum IpamError {
     },
     /// The pod names an address that another one has.
     #[error(
-        "pod {pod}: annotation {} names {address}, which attachment {owner} has: delete that pod, or name another address",
+        "pod {pod}: annotation {} names {address}, which attachment {owner} has: delete its pod, wait for its end if it is this one's former sandbox, or name another address",
         Key::Addresses
     )]
     Taken {

@@ -102,21 +102,21 @@ impl Routing {
     }
 }
 
-/// Every pod has one to every address: a mark that leads to a pod has been given to packets that went there.
+/// A pod's table has the addresses that the pod has: a mark leads nowhere else.
 fn paths(steering: &Steering) -> BTreeSet<Path> {
     let pods =
         steering.pods.iter().flat_map(|(slot, pod)| pod.addresses.iter().map(move |via| (*slot, pod, via)));
     pods.flat_map(|(slot, pod, via)| {
         let same_family = move |to: &&IpAddr| Family::of(**to) == Family::of(via);
         let path = move |to: &IpAddr| Path { slot, to: *to, via, link: pod.link.clone() };
-        steering.addresses.iter().filter(same_family).map(path)
+        pod.anycast.iter().filter(same_family).map(path)
     })
     .collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::steering;
+    use super::super::tests::{steering, with};
     use super::*;
 
     #[test]
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pod_is_the_next_hop_to_every_address_of_its_families() {
+    fn a_pod_is_the_next_hop_to_its_addresses_of_its_families() {
         let paths = Routing::of(&steering()).paths;
         let paths: Vec<String> = paths
             .iter()
@@ -147,14 +147,9 @@ mod tests {
 
     #[test]
     fn a_family_without_pods_has_no_rules() {
-        let mut v6_only = steering();
-        v6_only.addresses.retain(IpAddr::is_ipv6);
+        let v6_only = with(|anycast| anycast.retain(IpAddr::is_ipv6));
         assert!(Routing::of(&v6_only).rules.iter().all(|rule| rule.family == Family::IPv6));
-        for nothing in [
-            Steering::default(),
-            Steering { pods: Default::default(), ..steering() },
-            Steering { addresses: Default::default(), ..steering() },
-        ] {
+        for nothing in [Steering::default(), with(BTreeSet::clear)] {
             assert_eq!(Routing::of(&nothing), Routing::default());
         }
     }

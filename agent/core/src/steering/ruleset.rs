@@ -115,7 +115,7 @@ impl Chain {
 
 fn sets(steering: &Steering) -> [Set; 2] {
     let elements = |family: fn(&IpAddr) -> bool| {
-        steering.addresses.iter().filter(|address| family(address)).map(IpAddr::to_string).collect()
+        steering.addresses().iter().filter(|address| family(address)).map(IpAddr::to_string).collect()
     };
     [
         Set { name: "addresses4", kind: "ipv4_addr", elements: elements(IpAddr::is_ipv4) },
@@ -166,6 +166,9 @@ fn follow(pods: &[(FlowSlot, &IfName)]) -> Chain {
         // one has only been answered yet ("assured" comes with the third packet): then this is the first packet once
         // more, and another pod would answer with another sequence number.
         .rule("tcp flags & (fin | syn | rst | ack) == syn ct status assured return")
+        // A question and its answer are no connection: whoever asks again from the same port, as DNS clients do, is to be
+        // answered by a pod that is ready. "Assured" is what goes both ways for more than two seconds.
+        .rule("meta l4proto udp ct status & assured == 0 return")
         // Related: an ICMP error about a packet of the pod's, "packet too big" above all.
         .rule(format!("ct state established,related ct mark & {:#010x} vmap {map}", FlowSlot::MASK))
 }

@@ -40,8 +40,13 @@ fn write(ruleset: &Ruleset) -> Result<(), KernelError> {
     change(&ruleset.text).map_err(|refusal| failed("write", refusal))
 }
 
+/// Where there is no nft, most likely none has ever made the table; one that is there all the same marks packets that no
+/// rule looks at.
 fn remove() -> Result<(), KernelError> {
-    change(REMOVAL).map_err(|refusal| failed("remove", refusal))
+    match change(REMOVAL) {
+        Err(Refusal::Missing(_)) => Ok(()),
+        outcome => outcome.map_err(|refusal| failed("remove", refusal)),
+    }
 }
 
 /// All of the text, or nothing.

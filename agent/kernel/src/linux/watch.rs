@@ -7,6 +7,7 @@ use std::time::Duration;
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::neighbour::NeighbourState;
 use netlink_packet_route::route::{RouteMessage, RouteProtocol};
+use netlink_packet_route::rule::{RuleAttribute, RuleMessage};
 use netlink_sys::protocols::NETLINK_ROUTE;
 use netlink_sys::{AsyncSocket, AsyncSocketExt, SocketAddr, TokioSocket};
 use rustix::io::Errno;
@@ -31,13 +32,17 @@ const DATAGRAM: usize = 64 * 1024;
 const BACKOFF: Duration = Duration::from_secs(1);
 
 /// `RTMGRP_*` of `linux/rtnetlink.h`.
-const GROUPS: u32 = LINK | NEIGH | IPV4_IFADDR | IPV4_ROUTE | IPV6_IFADDR | IPV6_ROUTE | NEXTHOP;
+const GROUPS: u32 =
+    LINK | NEIGH | IPV4_IFADDR | IPV4_ROUTE | IPV4_RULE | IPV6_IFADDR | IPV6_ROUTE | IPV6_RULE | NEXTHOP;
 const LINK: u32 = 0x1;
 const NEIGH: u32 = 0x4;
 const IPV4_IFADDR: u32 = 0x10;
 const IPV4_ROUTE: u32 = 0x40;
+const IPV4_RULE: u32 = 0x80;
 const IPV6_IFADDR: u32 = 0x100;
 const IPV6_ROUTE: u32 = 0x400;
+/// `RTNLGRP_IPV6_RULE`, which has no `RTMGRP_*`.
+const IPV6_RULE: u32 = 1 << 18;
 /// `RTNLGRP_NEXTHOP`, the last of the groups that the mask has room for. A kernel without it lets it be joined.
 const NEXTHOP: u32 = 1 << 31;
 
@@ -142,12 +147,17 @@ fn is_relevant(message: &RouteNetlinkMessage) -> bool {
         RouteNetlinkMessage::NewNeighbour(message) => message.header.state == NeighbourState::Permanent,
         RouteNetlinkMessage::DelRoute(route) => is_ours(route) || is_default(route),
         RouteNetlinkMessage::NewRoute(route) => is_default(route),
+        RouteNetlinkMessage::DelRule(rule) => is_our_rule(rule),
         _ => false,
     }
 }
 
 fn is_ours(route: &RouteMessage) -> bool {
     route.header.protocol == RouteProtocol::from(ROUTE_PROTOCOL)
+}
+
+fn is_our_rule(rule: &RuleMessage) -> bool {
+    rule.attributes.contains(&RuleAttribute::Protocol(RouteProtocol::from(ROUTE_PROTOCOL)))
 }
 
 fn is_default(route: &RouteMessage) -> bool {
@@ -198,6 +208,17 @@ mod tests {
         ] {
             assert!(is_relevant(&message), "{message:?}");
         }
+    }
+
+    #[test]
+    fn rules_are_told_apart_by_their_protocol() {
+        let rule = |protocol| {
+            let mut rule = RuleMessage::default();
+            rule.attributes.push(RuleAttribute::Protocol(protocol));
+            RouteNetlinkMessage::DelRule(rule)
+        };
+        assert!(is_relevant(&rule(RouteProtocol::from(ROUTE_PROTOCOL))));
+        assert!(!is_relevant(&rule(RouteProtocol::Static)));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-use super::super::tests::steering;
+use super::super::tests::{steering, with};
 use super::*;
 
 /// `nft -c` reads the same text among the kernel trials.
@@ -15,11 +15,7 @@ fn the_table_is_the_golden_one() {
 
 #[test]
 fn nothing_to_steer_is_no_table() {
-    for nothing in [
-        Steering::default(),
-        Steering { pods: Default::default(), ..steering() },
-        Steering { addresses: Default::default(), ..steering() },
-    ] {
+    for nothing in [Steering::default(), with(BTreeSet::clear)] {
         assert_eq!(Ruleset::of(&nothing), None);
     }
 }
@@ -27,15 +23,7 @@ fn nothing_to_steer_is_no_table() {
 #[test]
 fn every_difference_has_its_own_revision() {
     let shape = |steering: &Steering| Ruleset::of(steering).unwrap().shape;
-    let mut other = steering();
-    other.addresses = other
-        .addresses
-        .iter()
-        .map(|address| match address {
-            IpAddr::V4(_) => IpAddr::from([198, 51, 100, 54]),
-            v6 => *v6,
-        })
-        .collect();
+    let other = with(|anycast| anycast.extend([IpAddr::from([198, 51, 100, 54])]));
     assert_ne!(shape(&steering()), shape(&other));
     assert_eq!(shape(&steering()), shape(&steering()));
 }

@@ -1,0 +1,108 @@
+//! Keeps the steering of established connections as it should be. Apart from the routes: it takes a program, which may take
+//! its time, and no route waits for that.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use flock_core::node::EstablishedConnections;
+use flock_core::steering::{SteeredPod, Steering};
+use flock_kernel::Kernel;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::attach::{Attachments, Claimants};
+use crate::source::{Desired, Source};
+
+/// After a failure.
+const TRY_AGAIN: Duration = Duration::from_secs(5);
+
+/// Between two looks at what has not changed: a busy node's kernel tells of changes all the time.
+const APART: Duration = Duration::from_secs(1);
+
+/// The steerer.
+pub struct Steerer<K, S> {
+    attachments: Arc<Attachments<K, S>>,
+    desired: watch::Receiver<Arc<Desired>>,
+    claimants: watch::Receiver<Claimants>,
+    problem: watch::Sender<Option<String>>,
+}
+
+impl<K: Kernel, S: Source> Steerer<K, S> {
+    /// Has done nothing yet.
+    pub fn new(attachments: Arc<Attachments<K, S>>) -> Self {
+        Self {
+            desired: attachments.follow_desired(),
+            claimants: attachments.follow_claimants(),
+            attachments,
+            problem: watch::channel(None).0,
+        }
+    }
+
+    /// Follows why established connections cannot be steered.
+    pub fn follow(&self) -> watch::Receiver<Option<String>> {
+        self.problem.subscribe()
+    }
+
+    /// Runs until `shutdown` is there. What is steered stays. `looked` tells that the kernel may have changed.
+    pub async fn run(mut self, mut looked: watch::Receiver<()>, shutdown: impl Future<Output = ()>) {
+        let mut shutdown = std::pin::pin!(shutdown);
+        loop {
+            let steering = self.wanted();
+            let due = if self.steer(&steering).await { None } else { Some(Instant::now() + TRY_AGAIN) };
+            let apart = Instant::now() + APART;
+            let mut due = due;
+            loop {
+                tokio::select! {
+                    () = &mut shutdown => return,
+                    Ok(()) = self.desired.changed() => {}
+                    Ok(()) = self.claimants.changed() => {}
+                    Ok(()) = looked.changed() => due = Some(due.map_or(apart, |due| due.min(apart))),
+                    () = sleep_until(due) => break,
+                }
+                if self.wanted() != steering {
+                    break;
+                }
+            }
+        }
+    }
+
+    /// Lets the kernel steer so; whether it does.
+    pub async fn steer(&self, steering: &Steering) -> bool {
+        let outcome = self.attachments.kernel().steer(steering).await;
+        let problem = outcome.err().map(|error| error.to_string());
+        if let Some(problem) = problem.as_ref().filter(|_| problem != *self.problem.borrow()) {
+            tracing::error!(problem, "established connections cannot be steered; will try again");
+        }
+        let done = problem.is_none();
+        self.problem.send_if_modified(|current| {
+            let changed = *current != problem;
+            *current = problem;
+            changed
+        });
+        done
+    }
+
+    /// How established connections are to be steered.
+    pub fn wanted(&mut self) -> Steering {
+        let desired = self.desired.borrow_and_update().clone();
+        let established = desired.node.as_ref().map(|node| node.anycast.established).unwrap_or_default();
+        let claimants = self.claimants.borrow_and_update();
+        if established == EstablishedConnections::Move {
+            return Steering::default();
+        }
+        let with_slot = claimants.values().filter_map(|record| Some((record.claimed.slot?, record)));
+        let pods = with_slot.map(|(slot, record)| {
+            let anycast = record.claimed.anycast.clone();
+            (slot, SteeredPod { link: record.host_link.clone(), addresses: record.addresses, anycast })
+        });
+        Steering { pods: pods.collect() }
+    }
+}
+
+async fn sleep_until(due: Option<Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due).await,
+        None => std::future::pending().await,
+    }
+}
