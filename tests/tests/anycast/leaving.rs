@@ -174,7 +174,7 @@ fn connections_outlive_the_agent(world: &World) -> Result<()> {
 fn questions_from_one_port_follow_readiness_streams_stay(world: &World) -> Result<()> {
     let site = site::start(world, 1, |plan| plan)?;
     let node = &site.nodes[0].node;
-    let mut pods = vec![Replica::start(node, "a-0")?, Replica::start(node, "a-1")?];
+    let mut pods = [Replica::start(node, "a-0")?, Replica::start(node, "a-1")?];
     eventually_hops(&site, 1)?;
     eventually(PATIENCE, || ensure_members(&site, 2))?;
     for address in both() {
