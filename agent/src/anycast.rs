@@ -28,6 +28,7 @@ use std::time::Instant;
 
 use flock_core::anycast::{Announced, Groups};
 use ipnet::IpNet;
+use tokio::sync::watch;
 
 /// What BIRD is to tell of single addresses.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -91,4 +92,13 @@ impl Withheld {
             Withheld::NotElected => "other nodes advertise it (maxAdvertisers of its AddressPool)",
         }
     }
+}
+
+/// Tells those who follow, if there is something to tell.
+fn publish_change<T: PartialEq>(to: &watch::Sender<T>, value: T) {
+    to.send_if_modified(|current| {
+        let changed = *current != value;
+        *current = value;
+        changed
+    });
 }

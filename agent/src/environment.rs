@@ -2,6 +2,7 @@
 
 use flock_core::ipam::Random;
 use jiff::Timestamp;
+use tokio::time::Instant;
 
 /// The wall clock. Records and rests outlive the process, so a monotonic one would not do.
 pub trait Clock: Send + Sync + 'static {
@@ -30,5 +31,13 @@ impl Random for SystemRandom {
             tracing::error!(%error, "the system gives no randomness");
             bytes.fill(0);
         }
+    }
+}
+
+/// Sleeps until then; for ever if there is no then.
+pub(crate) async fn sleep_until(due: Option<Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due).await,
+        None => std::future::pending().await,
     }
 }

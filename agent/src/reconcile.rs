@@ -17,6 +17,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::attach::Attachments;
+use crate::environment::sleep_until;
 use crate::source::Source;
 
 /// Events within this time of the first one are one: a deleted link alone makes a dozen.
@@ -91,12 +92,5 @@ impl<K: Kernel, S: Source> Reconciler<K, S> {
                 tracing::warn!(?orphan, %error, "cannot remove an orphan; will try again");
             }
         }
-    }
-}
-
-async fn sleep_until(instant: Option<Instant>) {
-    match instant {
-        Some(instant) => tokio::time::sleep_until(instant).await,
-        None => std::future::pending().await,
     }
 }

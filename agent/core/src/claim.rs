@@ -10,7 +10,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use serde::{Deserialize, Serialize};
 
 use crate::attachment::PodName;
@@ -81,6 +81,12 @@ pub struct AddressPool {
     pub usage: Use,
     /// How many nodes advertise an anycast address at most; none: any number.
     pub max_advertisers: Option<NonZeroU32>,
+}
+
+impl AddressPool {
+    fn has(&self, address: IpAddr) -> bool {
+        self.cidrs.iter().any(|cidr| cidr.contains(&address))
+    }
 }
 
 /// NodeConfig `spec.claims`.
@@ -178,6 +184,20 @@ pub enum ClaimProblem {
     },
 }
 
+/// Of which prefixes routers may be told single addresses beside the node's own.
+pub fn claimable(claims: Claims, pools: &[AddressPool]) -> BTreeSet<IpNet> {
+    match claims {
+        Claims::Pools => pools.iter().flat_map(|pool| pool.cidrs.iter().copied()).collect(),
+        Claims::Any => BTreeSet::from([IpNet::V6(Ipv6Net::default()), IpNet::V4(Ipv4Net::default())]),
+    }
+}
+
+/// How many nodes may advertise an anycast address: the least that a pool says which has it. None: any number.
+pub fn max_advertisers(pools: &[AddressPool], address: IpAddr) -> Option<NonZeroU32> {
+    let holding = |pool: &&AddressPool| pool.usage == Use::Anycast && pool.has(address);
+    pools.iter().filter(holding).filter_map(|pool| pool.max_advertisers).min()
+}
+
 /// Judges one claim.
 ///
 /// # Errors
@@ -230,8 +250,7 @@ fn outside_pools(
     if registry.claims == Claims::Any {
         return None;
     }
-    let holding =
-        || registry.pools.iter().filter(|pool| pool.cidrs.iter().any(|cidr| cidr.contains(&address)));
+    let holding = || registry.pools.iter().filter(|pool| pool.has(address));
     let admits = |pool: &&AddressPool| pool.namespaces.admits(registry.namespace);
     if holding().any(|pool| pool.usage == usage && admits(&pool)) {
         return None;
@@ -247,108 +266,4 @@ fn outside_pools(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::selector::{Operator, Requirement};
-
-    fn pool(name: &str, cidr: &str, namespace: &str, usage: Use) -> AddressPool {
-        let values = BTreeSet::from([namespace.to_owned()]);
-        let requirement =
-            Requirement { key: "kubernetes.io/metadata.name".to_owned(), operator: Operator::In(values) };
-        AddressPool {
-            name: name.to_owned(),
-            cidrs: vec![cidr.parse().unwrap()],
-            namespaces: LabelSelector { requirements: vec![requirement] },
-            usage,
-            max_advertisers: None,
-        }
-    }
-
-    fn judged(claims: Claims, usage: Use, address: &str) -> String {
-        let pools = [
-            pool("dns", "2001:db8:53::/64", "dns", Use::Anycast),
-            pool("web", "2001:db8:80::/64", "web", Use::Anycast),
-            pool("plex", "198.51.100.32/32", "dns", Use::Static),
-        ];
-        let namespace = Labels::from([("kubernetes.io/metadata.name".to_owned(), "dns".to_owned())]);
-        let registry = Registry {
-            claims,
-            pools: &pools,
-            namespace: &namespace,
-            infrastructure: &BTreeSet::from(["192.0.2.1".parse().unwrap()]),
-            own: &BTreeSet::from(["2001:db8:a:1::/64".parse().unwrap()]),
-            others: &BTreeSet::from(["2001:db8:a:2::/64".parse().unwrap()]),
-            taken: &BTreeMap::from([
-                ("198.51.100.40".parse().unwrap(), (Use::Static, PodName::new("web", "plex").unwrap())),
-                ("198.51.100.41".parse().unwrap(), (Use::Anycast, PodName::new("web", "dns").unwrap())),
-            ]),
-        };
-        let pod = PodName::new("dns", "resolver-0").unwrap();
-        match admit(&pod, usage, address.parse().unwrap(), &registry) {
-            Ok(()) => String::new(),
-            Err(error) => error.to_string(),
-        }
-    }
-
-    #[test]
-    fn a_claim_is_admitted_from_a_pool_for_its_use_and_namespace_only() {
-        let cases = [
-            (Use::Anycast, "2001:db8:53::1", ""),
-            (Use::Static, "198.51.100.32", ""),
-            (Use::Anycast, "2001:db8:80::1", "whose namespaceSelector does not admit namespace dns"),
-            (
-                Use::Anycast,
-                "198.51.100.32",
-                "is for use Static: claim it by annotation flock.fritzlab.net/addresses",
-            ),
-            (Use::Anycast, "203.0.113.9", "is in no AddressPool for Anycast"),
-        ];
-        for (usage, address, words) in cases {
-            let said = judged(Claims::Pools, usage, address);
-            assert!(
-                if words.is_empty() { said.is_empty() } else { said.contains(words) },
-                "{address}: {said}"
-            );
-        }
-    }
-
-    #[test]
-    fn the_refusal_shows_the_pool_to_write() {
-        let said = judged(Claims::Pools, Use::Anycast, "203.0.113.9");
-        assert!(
-            said.starts_with("pod dns/resolver-0: annotation flock.fritzlab.net/anycast: 203.0.113.9 "),
-            "{said}"
-        );
-        assert!(
-            said.contains("spec: {cidrs: [\"203.0.113.9/32\"], use: Anycast, namespaceSelector: "),
-            "{said}"
-        );
-    }
-
-    #[test]
-    fn what_is_somebody_elses_is_refused_whatever_claims_says() {
-        let cases = [
-            ("192.0.2.1", "belongs to a node or a router"),
-            ("2001:db8:a:1::5", "is in 2001:db8:a:1::/64"),
-            ("2001:db8:a:2::5", "is in 2001:db8:a:2::/64"),
-            ("198.51.100.40", "is pod web/plex's already"),
-            ("::1", "a loopback address"),
-            ("fe80::5", "a link-local address"),
-            ("169.254.1.1", "a link-local address"),
-            ("ff02::1", "a multicast address"),
-            ("::", "the unspecified address"),
-            ("::ffff:192.0.2.9", "an IPv4-mapped address"),
-        ];
-        for (address, words) in cases {
-            for claims in [Claims::Pools, Claims::Any] {
-                let said = judged(claims, Use::Anycast, address);
-                assert!(said.contains(words), "{address}: {said}");
-            }
-        }
-        assert_eq!(judged(Claims::Any, Use::Anycast, "203.0.113.9"), "");
-        assert_eq!(judged(Claims::Any, Use::Anycast, "198.51.100.41"), "");
-        assert!(judged(Claims::Any, Use::Static, "198.51.100.41").contains("is pod web/dns's already"));
-        assert!(judged(Claims::Any, Use::Static, "2001:db8:a:2::5").contains("which another node gives"));
-        assert_eq!(judged(Claims::Any, Use::Static, "2001:db8:a:1::5"), "");
-    }
-}
+mod tests;

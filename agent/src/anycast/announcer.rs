@@ -7,13 +7,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use flock_core::anycast::{self, Announced, Damped, Damper, Groups};
-use flock_core::claim::Use;
+use flock_core::claim::{self, Use};
 use flock_kernel::Kernel;
 use tokio::sync::watch;
 
 use super::members::{members, serving_elsewhere};
-use super::{Announcement, AnycastView, Cause, Programmed, Withheld};
+use super::{Announcement, AnycastView, Cause, Programmed, Withheld, publish_change};
 use crate::attach::{Attachments, Claimants, HostView, Ownership};
+use crate::environment::sleep_until;
 use crate::source::{Desired, Source};
 
 /// The cause of an address that is gone is kept for this time: longer than BIRD needs to be told.
@@ -81,7 +82,7 @@ impl<K: Kernel, S: Source> Announcer<K, S> {
         let mut shutdown = std::pin::pin!(shutdown);
         loop {
             self.settle();
-            let due = self.due;
+            let due = self.due.map(tokio::time::Instant::from_std);
             tokio::select! {
                 () = &mut shutdown => return,
                 Ok(()) = self.desired.changed() => {}
@@ -131,7 +132,7 @@ impl<K: Kernel, S: Source> Announcer<K, S> {
             groups.iter().filter(|(_, group)| group.weight().is_some()).map(|(address, _)| *address)
         {
             let others = elsewhere.get(&address).unwrap_or(&none);
-            let most = ownership.max_advertisers(address);
+            let most = claim::max_advertisers(&desired.pools, address);
             if !anycast::is_elected(&self.node, address, others, most) {
                 withheld.insert(address, Withheld::NotElected);
             } else if !programmed.contains(&address) {
@@ -161,8 +162,8 @@ impl<K: Kernel, S: Source> Announcer<K, S> {
         });
         let problem = self.programmed.borrow().problem.clone();
         let view = Arc::new(AnycastView { groups: groups.clone(), announced, withheld, problem });
-        self.view.send_if_modified(|current| replace(current, view));
-        self.groups.send_if_modified(|current| replace(current, groups));
+        publish_change(&self.view, view);
+        publish_change(&self.groups, groups);
     }
 }
 
@@ -178,19 +179,4 @@ fn fixed(claimants: &Claimants, desired: &Desired, ownership: &Ownership) -> BTr
         .filter(|(pod, address)| !covered(address) && ownership.problem(pod, Use::Static, *address).is_none())
         .map(|(_, address)| address)
         .collect()
-}
-
-fn replace<T: PartialEq>(current: &mut T, new: T) -> bool {
-    let changed = *current != new;
-    *current = new;
-    changed
-}
-
-async fn sleep_until(due: Option<Instant>) {
-    match due {
-        Some(due) => {
-            tokio::time::sleep(due.saturating_duration_since(Instant::now()) + Duration::from_millis(1)).await
-        }
-        None => std::future::pending().await,
-    }
 }

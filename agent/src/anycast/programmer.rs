@@ -10,7 +10,7 @@ use flock_core::anycast::{self, Groups, Routes, route_changes};
 use flock_kernel::{Kernel, KernelError};
 use tokio::sync::watch;
 
-use super::Programmed;
+use super::{Programmed, publish_change};
 use crate::attach::Attachments;
 use crate::source::Source;
 
@@ -64,12 +64,7 @@ impl<K: Kernel, S: Source> Programmer<K, S> {
             tracing::warn!(problem, "anycast routes: will try again");
         }
         let done = problem.is_none();
-        let programmed = Programmed { routed, problem };
-        self.programmed.send_if_modified(|current| {
-            let changed = *current != programmed;
-            *current = programmed;
-            changed
-        });
+        publish_change(&self.programmed, Programmed { routed, problem });
         done
     }
 

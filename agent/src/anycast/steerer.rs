@@ -11,7 +11,9 @@ use flock_kernel::Kernel;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::publish_change;
 use crate::attach::{Attachments, Claimants};
+use crate::environment::sleep_until;
 use crate::source::{Desired, Source};
 
 /// After a failure.
@@ -49,9 +51,8 @@ impl<K: Kernel, S: Source> Steerer<K, S> {
         let mut shutdown = std::pin::pin!(shutdown);
         loop {
             let steering = self.wanted();
-            let due = if self.steer(&steering).await { None } else { Some(Instant::now() + TRY_AGAIN) };
+            let mut due = if self.steer(&steering).await { None } else { Some(Instant::now() + TRY_AGAIN) };
             let apart = Instant::now() + APART;
-            let mut due = due;
             loop {
                 tokio::select! {
                     () = &mut shutdown => return,
@@ -75,11 +76,7 @@ impl<K: Kernel, S: Source> Steerer<K, S> {
             tracing::error!(problem, "established connections cannot be steered; will try again");
         }
         let done = problem.is_none();
-        self.problem.send_if_modified(|current| {
-            let changed = *current != problem;
-            *current = problem;
-            changed
-        });
+        publish_change(&self.problem, problem);
         done
     }
 
@@ -97,12 +94,5 @@ impl<K: Kernel, S: Source> Steerer<K, S> {
             (slot, SteeredPod { link: record.host_link.clone(), addresses: record.addresses, anycast })
         });
         Steering { pods: pods.collect() }
-    }
-}
-
-async fn sleep_until(due: Option<Instant>) {
-    match due {
-        Some(due) => tokio::time::sleep_until(due).await,
-        None => std::future::pending().await,
     }
 }

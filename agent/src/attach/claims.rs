@@ -2,18 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
-use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use flock_core::attachment::PodName;
 use flock_core::bgp::plan::PeerAddress;
-use flock_core::claim::{self, AddressPool, ClaimError, ClaimProblem, Claimed, Claims, Registry, Use};
+use flock_core::claim::{self, ClaimError, ClaimProblem, Claimed, Claims, Registry, Use};
 use flock_core::intent::{self, PodIntent};
 use flock_core::record::Record;
 use flock_core::selector::Labels;
 use flock_core::steering::FlowSlot;
 use flock_kernel::Kernel;
-use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use ipnet::IpNet;
 
 use super::{AttachError, Attachments, HostView, Table};
 use crate::source::{Desired, Source};
@@ -90,18 +89,7 @@ impl Ownership {
 
     /// Of which prefixes routers may be told single addresses beside the node's own.
     pub(crate) fn claimable(&self) -> BTreeSet<IpNet> {
-        match self.claims {
-            Claims::Pools => self.desired.pools.iter().flat_map(|pool| pool.cidrs.iter().copied()).collect(),
-            Claims::Any => BTreeSet::from([IpNet::V6(Ipv6Net::default()), IpNet::V4(Ipv4Net::default())]),
-        }
-    }
-
-    /// How many nodes may advertise an address: the least that a pool says which has it.
-    pub(crate) fn max_advertisers(&self, address: IpAddr) -> Option<NonZeroU32> {
-        let holding = |pool: &&AddressPool| {
-            pool.usage == Use::Anycast && pool.cidrs.iter().any(|cidr| cidr.contains(&address))
-        };
-        self.desired.pools.iter().filter(holding).filter_map(|pool| pool.max_advertisers).min()
+        claim::claimable(self.claims, &self.desired.pools)
     }
 }
 

@@ -97,7 +97,7 @@ fn a_pod_that_terminates_keeps_its_connections_until_it_is_gone(world: &World) -
     ensure_avoided(&site, &pods[2])?;
     let gone = pods.remove(2);
     let its_own = with_pod(&open, &gone.pod.name);
-    node.del(&gone.attached.sandbox)?.result().ok();
+    node.del(&gone.attached.sandbox)?.success()?;
     let cut = cut(&mut open);
     ensure!(cut == its_own, "{cut} connections are cut, {its_own} were with the pod that is gone");
     Ok(())
