@@ -1,15 +1,19 @@
 //! Wiring: what is started, in which order, and how it ends.
 //!
 //! ```text
-//!  folder ---> Manifests --watch--+--> Reconciler ---------+
-//!                                 |        ^               v
-//!  kernel ---- events ------------|--------+         Attachments ----> Kernel (netlink)
-//!                                 |                        ^     +---> Store (RUN_DIR)
-//!  plugin, flockctl --unix--> rpc::Server -----------------+
-//!                                 ^                        | pods, addresses
-//!                                 | status                 v
-//!                         metrics +--------------------- Speaker <--control socket--> BIRD <--start-- Supervisor
+//!  folder ------> Manifests --+-watch--+--> Reconciler ---------+
+//!  API server --> Cluster ----+        |        ^               v
+//!  kernel ---- events -----------------|--------+         Attachments ----> Kernel (netlink)
+//!                                      |                        ^     +---> Store (RUN_DIR)
+//!  plugin, flockctl --unix--> rpc::Server ----------------------+
+//!                                      ^                        | pods, addresses
+//!                                      | status                 v
+//!  API server <-- kubernetes, metrics -+--------------------- Speaker <--control socket--> BIRD <--start-- Supervisor
 //! ```
+//!
+//! Two stages. At once: store and kernel are joined, calls are answered, attachments are repaired, deletes work. When the
+//! source [is known](Source::known): everything that follows from what is wanted. So an agent that starts while the API
+//! server is away takes nothing away that an earlier one has programmed.
 
 use std::fs::File;
 use std::io::{Seek as _, Write as _};
@@ -28,12 +32,17 @@ use tokio::sync::watch;
 
 use crate::anycast::{Announcement, Announcer, AnycastView, Programmer, Steerer};
 use crate::attach::{Attachments, Parts};
-use crate::bgp::{BgpView, ConfFiles, Inputs, Speaker};
+use crate::bgp::{BgpView, ConfFiles, Inputs, Secrets, Speaker};
 use crate::bird::{self, supervisor::Supervisor};
+use crate::conflist;
 use crate::environment::SystemClock;
+use crate::kubernetes::{self, client::Access};
 use crate::metrics::{self, Snapshot};
+use crate::notice::Notices;
 use crate::reconcile::Reconciler;
 use crate::rpc;
+use crate::source::Source;
+use crate::source::kubernetes::Cluster;
 use crate::source::manifests::Manifests;
 use crate::store::{Disk, Files, Store};
 
@@ -42,8 +51,8 @@ use crate::store::{Disk, Files, Store};
 pub struct Config {
     /// The node's name: that of its NodeConfig.
     pub node: String,
-    /// The folder of manifests.
-    pub manifests: PathBuf,
+    /// Where it learns what is wanted.
+    pub source: Origin,
     /// Socket, state and lock.
     pub run_dir: PathBuf,
     /// The time between two sweeps, and at least between the two looks that make an orphan.
@@ -52,6 +61,23 @@ pub struct Config {
     pub bird: Bird,
     /// Where metrics are served; none: nowhere.
     pub metrics: Option<SocketAddr>,
+    /// Where the runtime reads its network configuration, and gets flock's once the node can take pods; none: somebody
+    /// else puts it there.
+    pub cni: Option<conflist::Folders>,
+}
+
+/// Where the agent learns what is wanted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// A folder of manifests.
+    Manifests(PathBuf),
+    /// An API server.
+    Kubernetes {
+        /// Where it is.
+        access: Access,
+        /// The namespace that the agent runs in: that of its Secrets.
+        namespace: String,
+    },
 }
 
 /// Who runs BIRD.
@@ -66,131 +92,242 @@ pub enum Bird {
 /// Runs the agent on `kernel` and `files` until SIGTERM or SIGINT. What it has programmed stays.
 pub async fn run<K: Kernel>(config: Config, kernel: K, files: impl Files) -> anyhow::Result<()> {
     let _instance = single_instance(&config.run_dir)?;
-    let socket = config.run_dir.join("agent.sock");
-    let manifests = Manifests::open(&config.manifests, &config.node)?;
-    // Before the first look, so that nothing that happens after it is missed.
-    let changes = kernel.watch()?;
-    let attachments = Arc::new(Attachments::new(Parts {
-        kernel,
-        source: Arc::clone(&manifests),
-        store: Store::open(files, &config.run_dir)?,
-        clock: Box::new(SystemClock),
-        tombstones: tombstone::socket_dir(&socket),
-    }));
-    attachments.recover().await.context("cannot recover the node's attachments")?;
-    if let Err(error) = attachments.reconcile().await {
-        tracing::error!(%error, "the first reconcile failed; it will be tried again");
-    }
-    manifests.follow()?;
-
     let shutdown = shutdown_signal()?;
-    let anycast = start_anycast(&config, &attachments, &shutdown).await;
-    let reconciler = Reconciler {
-        attachments: Arc::clone(&attachments),
-        changes,
-        looked: anycast.looked,
-        sweep_interval: config.sweep_interval,
-    };
-    let reconciling = tokio::spawn(reconciler.run(raised(shutdown.clone())));
-    let bgp = start_bgp(&config, &attachments, anycast.announced, &shutdown)?;
-    let listener = listen(&socket)?;
-    if let Some(reason) = attachments.not_ready() {
-        tracing::warn!(reason, "not ready");
+    match &config.source {
+        Origin::Manifests(dir) => {
+            let manifests = Manifests::open(dir, &config.node)?;
+            manifests.follow()?;
+            // Nobody sends: Secrets are in API servers.
+            let (_secrets, secrets) = watch::channel(Secrets::default());
+            let agent = Agent::recovered(config, kernel, files, manifests, Notices::nowhere()).await?;
+            agent.run(secrets, shutdown).await
+        }
+        Origin::Kubernetes { access, namespace } => {
+            let client = kubernetes::client::connect(access).await?;
+            let cluster = Cluster::follow(client.clone(), &config.node, &config.run_dir);
+            let (notices, told) = Notices::channel();
+            let (secrets_read, secrets) = watch::channel(kubernetes::secrets::none_yet());
+            let (namespace, own) = (namespace.clone(), cluster.own());
+            let agent = Agent::recovered(config, kernel, files, cluster, notices).await?;
+            let parts = kubernetes::Parts {
+                client,
+                namespace,
+                node: agent.config.node.clone(),
+                own,
+                attachments: Arc::clone(&agent.attachments),
+                bgp: agent.views.bgp.subscribe(),
+                anycast: agent.views.anycast.subscribe(),
+                bird: bird::socket(&agent.config.run_dir),
+                notices: told,
+                secrets: secrets_read,
+            };
+            kubernetes::start(parts, &shutdown);
+            agent.run(secrets, shutdown).await
+        }
     }
-    tracing::info!(node = config.node, socket = %socket.display(), version = env!("CARGO_PKG_VERSION"), "serving");
-    let bird = bird::socket(&config.run_dir);
-    let parts = rpc::Parts {
-        attachments,
-        node: config.node,
-        bgp,
-        anycast: anycast.view,
-        unsteered: anycast.unsteered,
-        bird,
-    };
-    rpc::serve(parts, listener, raised(shutdown)).await?;
-    reconciling.await.context("the reconcile loop died")?;
-    std::fs::remove_file(&socket).with_context(|| format!("cannot remove {}", socket.display()))?;
-    tracing::info!("stopped; pods keep their network");
-    Ok(())
 }
 
-/// Anycast, started.
-struct Anycast {
-    /// To be told when the kernel was looked at.
-    looked: watch::Sender<()>,
-    /// What routers are to be told.
-    announced: watch::Receiver<Arc<Announcement>>,
-    /// For people.
-    view: watch::Receiver<Arc<AnycastView>>,
+/// The agent, before it serves.
+struct Agent<K, S> {
+    config: Config,
+    attachments: Arc<Attachments<K, S>>,
+    changes: flock_kernel::Changes,
+    views: Views,
+}
+
+/// What people and programs are shown; empty until it is known.
+#[derive(Debug, Clone, Default)]
+struct Views {
+    bgp: watch::Sender<Arc<BgpView>>,
+    anycast: watch::Sender<Arc<AnycastView>>,
     /// Why established connections cannot be steered.
-    unsteered: watch::Receiver<Option<String>>,
+    unsteered: watch::Sender<Option<String>>,
 }
 
-/// Starts what decides about anycast addresses. What was announced before a restart is decided about anew before
-/// anybody asks: twice, since an address is announced only when its route is known to be there.
-async fn start_anycast<K: Kernel>(
-    config: &Config,
-    attachments: &Arc<Attachments<K, Arc<Manifests>>>,
-    shutdown: &watch::Receiver<bool>,
-) -> Anycast {
-    let programmer = Programmer::new(Arc::clone(attachments));
-    let mut announcer = Announcer::new(Arc::clone(attachments), config.node.clone(), programmer.follow());
-    announcer.settle();
-    let groups = announcer.follow_groups();
-    let wanted = groups.borrow().clone();
-    programmer.program(&wanted).await;
-    announcer.settle();
-    let (announced, view) = (announcer.follow(), announcer.follow_view());
-    let (looked, seen) = watch::channel(());
-    let steerer = Steerer::new(Arc::clone(attachments));
-    let unsteered = steerer.follow();
-    tokio::spawn(programmer.run(groups, seen.clone(), raised(shutdown.clone())));
-    tokio::spawn(steerer.run(seen, raised(shutdown.clone())));
-    tokio::spawn(announcer.run(raised(shutdown.clone())));
-    Anycast { looked, announced, view, unsteered }
+impl<K: Kernel, S: Source> Agent<K, S> {
+    /// Store and kernel joined.
+    async fn recovered(
+        config: Config,
+        kernel: K,
+        files: impl Files,
+        source: S,
+        notices: Notices,
+    ) -> anyhow::Result<Self> {
+        // Before the first look, so that nothing that happens after it is missed.
+        let changes = kernel.watch()?;
+        let attachments = Arc::new(Attachments::new(Parts {
+            kernel,
+            source,
+            store: Store::open(files, &config.run_dir)?,
+            clock: Box::new(SystemClock),
+            tombstones: tombstone::socket_dir(&socket(&config)),
+            notices,
+        }));
+        attachments.recover().await.context("cannot recover the node's attachments")?;
+        if let Err(error) = attachments.reconcile().await {
+            tracing::error!(%error, "the first reconcile failed; it will be tried again");
+        }
+        Ok(Self { config, attachments, changes, views: Views::default() })
+    }
+
+    /// Serves until `shutdown`.
+    async fn run(
+        self,
+        secrets: watch::Receiver<Secrets>,
+        shutdown: watch::Receiver<bool>,
+    ) -> anyhow::Result<()> {
+        let Self { config, attachments, changes, views } = self;
+        let (looked, seen) = watch::channel(());
+        let reconciler = Reconciler {
+            attachments: Arc::clone(&attachments),
+            changes,
+            looked,
+            sweep_interval: config.sweep_interval,
+        };
+        let reconciling = tokio::spawn(reconciler.run(raised(shutdown.clone())));
+        // BIRD is started with what is there, whether the source is known or not.
+        let conf = ConfFiles::open(Disk, &config.run_dir)?;
+        start_supervisor(&config, conf.last_good(), &shutdown);
+        start_metrics(&config, &attachments, &views, &shutdown);
+        if let Some(folders) = config.cni.clone() {
+            let keeping = conflist::keep(folders, socket(&config), Arc::clone(&attachments));
+            tokio::spawn(until_raised(shutdown.clone(), keeping));
+        }
+        let stage = Stage {
+            config: config.clone(),
+            attachments: Arc::clone(&attachments),
+            views: views.clone(),
+            conf,
+            secrets,
+            looked: seen,
+            shutdown: shutdown.clone(),
+        };
+        let acting = tokio::spawn(until_raised(shutdown.clone(), stage.act()));
+        let socket = socket(&config);
+        let listener = listen(&socket)?;
+        tracing::info!(node = config.node, socket = %socket.display(), version = env!("CARGO_PKG_VERSION"), "serving");
+        let parts = rpc::Parts {
+            attachments,
+            node: config.node.clone(),
+            bgp: views.bgp.subscribe(),
+            anycast: views.anycast.subscribe(),
+            unsteered: views.unsteered.subscribe(),
+            bird: bird::socket(&config.run_dir),
+        };
+        rpc::serve(parts, listener, raised(shutdown)).await?;
+        reconciling.await.context("the reconcile loop died")?;
+        acting.await.context("what follows from the source died")?;
+        std::fs::remove_file(&socket).with_context(|| format!("cannot remove {}", socket.display()))?;
+        tracing::info!("stopped; pods keep their network");
+        Ok(())
+    }
 }
 
-/// Starts what speaks with BIRD and about it. Nothing of it keeps pods waiting.
-fn start_bgp<K: Kernel>(
-    config: &Config,
-    attachments: &Arc<Attachments<K, Arc<Manifests>>>,
-    announced: watch::Receiver<Arc<Announcement>>,
-    shutdown: &watch::Receiver<bool>,
-) -> anyhow::Result<watch::Receiver<Arc<BgpView>>> {
-    let inputs = Inputs {
-        desired: attachments.follow_desired(),
-        host: attachments.follow_host(),
-        pods: attachments.follow_addresses(),
-        announced,
+fn socket(config: &Config) -> PathBuf {
+    config.run_dir.join("agent.sock")
+}
+
+/// The second stage: what follows from what is wanted.
+struct Stage<K, S> {
+    config: Config,
+    attachments: Arc<Attachments<K, S>>,
+    views: Views,
+    conf: ConfFiles,
+    secrets: watch::Receiver<Secrets>,
+    looked: watch::Receiver<()>,
+    shutdown: watch::Receiver<bool>,
+}
+
+impl<K: Kernel, S: Source> Stage<K, S> {
+    /// Waits for the source, then starts all that acts on it.
+    async fn act(self) {
+        self.attachments.source().known().await;
+        if let Some(reason) = self.attachments.not_ready() {
+            tracing::warn!(reason, "not ready");
+        }
+        let announced = self.start_anycast().await;
+        self.start_speaker(announced).await;
+    }
+
+    /// Starts what decides about anycast addresses. What was announced before a restart is decided about anew before
+    /// anybody asks: twice, since an address is announced only when its route is known to be there.
+    async fn start_anycast(&self) -> watch::Receiver<Arc<Announcement>> {
+        let programmer = Programmer::new(Arc::clone(&self.attachments));
+        let node = self.config.node.clone();
+        let mut announcer = Announcer::new(Arc::clone(&self.attachments), node, programmer.follow());
+        announcer.settle();
+        let groups = announcer.follow_groups();
+        let wanted = groups.borrow().clone();
+        programmer.program(&wanted).await;
+        announcer.settle();
+        let steerer = Steerer::new(Arc::clone(&self.attachments));
+        let announced = announcer.follow();
+        tokio::spawn(forward(announcer.follow_view(), self.views.anycast.clone()));
+        tokio::spawn(forward(steerer.follow(), self.views.unsteered.clone()));
+        tokio::spawn(programmer.run(groups, self.looked.clone(), raised(self.shutdown.clone())));
+        tokio::spawn(steerer.run(self.looked.clone(), raised(self.shutdown.clone())));
+        tokio::spawn(announcer.run(raised(self.shutdown.clone())));
+        announced
+    }
+
+    /// Starts what speaks with BIRD. Nothing of it keeps pods waiting.
+    async fn start_speaker(self, announced: watch::Receiver<Arc<Announcement>>) {
+        let mut inputs = Inputs {
+            desired: self.attachments.follow_desired(),
+            host: self.attachments.follow_host(),
+            pods: self.attachments.follow_addresses(),
+            announced,
+            secrets: self.secrets,
+        };
+        // An earlier agent's sessions are not to end because this one has not looked yet.
+        inputs.complete().await;
+        let speaker = Speaker::new(inputs, self.conf, &self.config.run_dir);
+        tokio::spawn(forward(speaker.follow(), self.views.bgp));
+        tokio::spawn(speaker.run(raised(self.shutdown)));
+    }
+}
+
+/// Passes on whatever is said, from now on.
+async fn forward<T: Clone>(mut from: watch::Receiver<T>, to: watch::Sender<T>) {
+    loop {
+        to.send_replace(from.borrow_and_update().clone());
+        if from.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+fn start_supervisor(config: &Config, conf: PathBuf, shutdown: &watch::Receiver<bool>) {
+    let Bird::Managed(program) = &config.bird else { return };
+    let supervisor = Supervisor {
+        program: program.clone(),
+        conf,
+        socket: bird::socket(&config.run_dir),
+        run_dir: config.run_dir.clone(),
     };
-    let conf = ConfFiles::open(Disk, &config.run_dir)?;
-    if let Bird::Managed(program) = &config.bird {
-        let supervisor = Supervisor {
-            program: program.clone(),
-            conf: conf.last_good(),
-            socket: bird::socket(&config.run_dir),
-            run_dir: config.run_dir.clone(),
-        };
-        let supervised = supervisor.run(raised(shutdown.clone()));
-        tokio::spawn(async move {
-            if let Err(error) = supervised.await {
-                tracing::error!(%error, "BIRD cannot be supervised");
-            }
-        });
-    }
-    let speaker = Speaker::new(inputs, conf, &config.run_dir);
-    let view = speaker.follow();
-    tokio::spawn(speaker.run(raised(shutdown.clone())));
-    if let Some(address) = config.metrics {
-        let (attachments, bgp) = (Arc::clone(attachments), view.clone());
-        let snapshot = move || Snapshot {
-            attachments: attachments.follow_addresses().borrow().len(),
-            pools: attachments.usage(),
-            bgp: bgp.borrow().clone(),
-        };
-        tokio::spawn(metrics::serve(address, snapshot, raised(shutdown.clone())));
-    }
-    Ok(view)
+    let supervised = supervisor.run(raised(shutdown.clone()));
+    tokio::spawn(async move {
+        if let Err(error) = supervised.await {
+            tracing::error!(%error, "BIRD cannot be supervised");
+        }
+    });
+}
+
+fn start_metrics<K: Kernel, S: Source>(
+    config: &Config,
+    attachments: &Arc<Attachments<K, S>>,
+    views: &Views,
+    shutdown: &watch::Receiver<bool>,
+) {
+    let Some(address) = config.metrics else { return };
+    let (attachments, bgp) = (Arc::clone(attachments), views.bgp.subscribe());
+    let snapshot = move || Snapshot {
+        attachments: attachments.follow_addresses().borrow().len(),
+        pools: attachments.usage(),
+        bgp: bgp.borrow().clone(),
+        not_ready: attachments.not_ready(),
+    };
+    tokio::spawn(metrics::serve(address, snapshot, raised(shutdown.clone())));
 }
 
 /// Two agents would fight over every pod. The lock goes with the process, however it ends.
@@ -247,4 +384,12 @@ fn shutdown_signal() -> anyhow::Result<watch::Receiver<bool>> {
 async fn raised(mut shutdown: watch::Receiver<bool>) {
     // An error means that the sender is gone: then too, stop.
     let _ = shutdown.wait_for(|stop| *stop).await;
+}
+
+/// Works until the shutdown.
+async fn until_raised(shutdown: watch::Receiver<bool>, work: impl Future<Output = ()>) {
+    tokio::select! {
+        () = raised(shutdown) => {}
+        () = work => {}
+    }
 }

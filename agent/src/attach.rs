@@ -9,6 +9,7 @@ mod check;
 mod claims;
 mod del;
 mod error;
+mod notices;
 mod records;
 mod recover;
 mod repair;
@@ -37,6 +38,7 @@ use tokio::sync::watch;
 
 use crate::environment::Clock;
 use crate::locks::Locks;
+use crate::notice::Notices;
 use crate::source::{Desired, Source};
 use crate::store::Store;
 
@@ -48,6 +50,7 @@ pub struct Attachments<K, S> {
     clock: Box<dyn Clock>,
     /// Where the plugin leaves the DELs that the agent missed.
     tombstones: PathBuf,
+    notices: Notices,
     locks: Locks,
     table: Mutex<Table>,
     /// What the last look at the kernel said of the node.
@@ -70,6 +73,8 @@ pub struct HostView {
     pub mtu: u32,
     /// The uplinks.
     pub uplinks: BTreeSet<IfName>,
+    /// Whether the node's own settings are as its plan asks: no pod can be taken before.
+    pub prepared: bool,
     /// Its addresses, and the subnets that it is on.
     pub subnets: Subnets,
 }
@@ -77,7 +82,7 @@ pub struct HostView {
 impl Default for HostView {
     fn default() -> Self {
         let mtu = flock_core::host::DEFAULT_MTU;
-        Self { mtu, uplinks: BTreeSet::new(), subnets: Subnets::default() }
+        Self { mtu, uplinks: BTreeSet::new(), prepared: false, subnets: Subnets::default() }
     }
 }
 
@@ -93,15 +98,17 @@ pub struct Parts<K, S> {
     pub clock: Box<dyn Clock>,
     /// Where the plugin leaves the DELs that the agent missed.
     pub tombstones: PathBuf,
+    /// What people are told.
+    pub notices: Notices,
 }
 
 impl<K: Kernel, S: Source> Attachments<K, S> {
     /// Knows nothing yet: [`Attachments::recover`] comes first.
     pub fn new(parts: Parts<K, S>) -> Self {
-        let Parts { kernel, source, store, clock, tombstones } = parts;
+        let Parts { kernel, source, store, clock, tombstones, notices } = parts;
         let table = Mutex::new(Table::default());
         let host = watch::channel(HostView::default()).0;
-        Self { kernel, source, store, clock, tombstones, locks: Locks::default(), table, host }
+        Self { kernel, source, store, clock, tombstones, notices, locks: Locks::default(), table, host }
     }
 
     /// What is wanted right now.
@@ -149,6 +156,11 @@ impl<K: Kernel, S: Source> Attachments<K, S> {
         Ownership::new(&self.desired(), &self.host_view(), self.table().records.values())
     }
 
+    /// Where what is wanted comes from.
+    pub fn source(&self) -> &S {
+        &self.source
+    }
+
     /// The node's kernel.
     pub(crate) fn kernel(&self) -> &K {
         &self.kernel
@@ -165,11 +177,16 @@ impl<K: Kernel, S: Source> Attachments<K, S> {
     pub fn not_ready(&self) -> Option<String> {
         let desired = self.desired();
         match &desired.node {
+            None if self.source.trouble().is_some() => self.source.trouble(),
+            None if desired.config.refused.is_some() => desired.config.refused.clone(),
             None => {
                 Some(format!("there is no NodeConfig for this node: {}", self.source.advice("a NodeConfig")))
             }
             Some(plan) if plan.pools.v6.is_empty() && plan.pools.v4.is_empty() => {
                 Some(format!("NodeConfig {} has neither spec.cidr6 nor spec.cidr4: add one", plan.name))
+            }
+            Some(_) if !self.host.borrow().prepared => {
+                Some("the node's own settings are not made yet: try again in a second".to_owned())
             }
             Some(_) => None,
         }

@@ -28,6 +28,7 @@ mod speaker;
 
 pub use advertised::{Advertised, advertised};
 pub use files::ConfFiles;
-pub use inputs::Inputs;
+pub(crate) use inputs::password;
+pub use inputs::{Inputs, Secrets};
 pub use latency::Latencies;
 pub use speaker::{AnycastCounters, BgpView, Counters, Speaker};

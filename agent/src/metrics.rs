@@ -1,4 +1,5 @@
-//! Metrics in the OpenMetrics text format, over HTTP, made anew at each request from what is known.
+//! Metrics in the OpenMetrics text format, and whether the agent is well, over HTTP, made anew at each request from what
+//! is known.
 
 use std::fmt;
 use std::future::Future;
@@ -7,8 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
-use axum::response::IntoResponse;
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use flock_core::bgp::status::{BirdStatus, ConfigStatus};
 use flock_core::ipam::PoolUsage;
@@ -35,6 +37,8 @@ pub struct Snapshot {
     pub pools: Vec<PoolUsage>,
     /// BGP.
     pub bgp: Arc<BgpView>,
+    /// Why the node cannot take pods; none when it can.
+    pub not_ready: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -203,8 +207,9 @@ fn saturated(count: impl TryInto<i64>) -> i64 {
     count.try_into().unwrap_or(i64::MAX)
 }
 
-/// Serves `GET /metrics` on `address` until `shutdown`. An address that cannot be had is logged, never a reason for
-/// pods to go without a network.
+/// Serves on `address` until `shutdown`: `GET /metrics`; `GET /livez`, which succeeds as long as the process serves,
+/// whatever the API server and BIRD do; `GET /readyz`, which succeeds while the node can take pods, and says why else.
+/// An address that cannot be had is logged, never a reason for pods to go without a network.
 pub async fn serve(
     address: SocketAddr,
     snapshot: impl Fn() -> Snapshot + Clone + Send + Sync + 'static,
@@ -213,80 +218,37 @@ pub async fn serve(
     let listener = match TcpListener::bind(address).await {
         Ok(listener) => listener,
         Err(error) => {
-            tracing::error!(%address, %error, "no metrics: cannot listen; name another address with --metrics-address");
+            tracing::error!(%address, %error, "no metrics and no health: cannot listen; name another address with --metrics-address");
             return;
         }
     };
-    let metrics = move || async move {
-        match exposition(&snapshot()) {
-            Ok(body) => ([(CONTENT_TYPE, OPEN_METRICS)], body).into_response(),
-            Err(error) => (axum::http::StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
-        }
-    };
-    let router = Router::new().route("/metrics", get(metrics));
+    let router = router(snapshot);
     if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(shutdown).await {
         tracing::error!(%error, "metrics ended");
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
+fn router(snapshot: impl Fn() -> Snapshot + Clone + Send + Sync + 'static) -> Router {
+    let readiness = snapshot.clone();
+    Router::new()
+        .route("/metrics", get(async move || metrics(&snapshot())))
+        .route("/livez", get(async || "ok\n"))
+        .route("/readyz", get(async move || ready(readiness().not_ready)))
+}
 
-    use flock_core::bgp::config::BirdIdent;
-    use flock_core::bgp::control::BirdVersion;
-    use flock_core::bgp::observed::{ObservedChannel, SessionState};
-    use flock_core::bgp::plan::{Asn, BGP_PORT};
-    use flock_core::bgp::status::{BgpStatus, PeerStatus};
-
-    use super::*;
-    use crate::bgp::Counters;
-
-    fn peer() -> PeerStatus {
-        let channel =
-            ObservedChannel { up: true, imported: 3, filtered: 1, exported: 2, ..Default::default() };
-        PeerStatus {
-            address: "2001:db8::1".parse().unwrap(),
-            session: BirdIdent::of_peer(&"2001:db8::1".parse().unwrap(), BGP_PORT),
-            asn: Asn(65000.try_into().unwrap()),
-            internal: false,
-            state: SessionState::Established,
-            since: None,
-            last_error: None,
-            reason: None,
-            families: BTreeMap::from([(AddressFamily::IPv6, channel)]),
-            bfd: None,
-        }
-    }
-
-    #[test]
-    fn sessions_and_pools_are_told() {
-        let status = BgpStatus {
-            bird: BirdStatus::Running(BirdVersion::OLDEST),
-            config: ConfigStatus::Applied { revision: "1".to_owned() },
-            peers: vec![peer()],
-        };
-        let mut counters = Counters { applied: 1, rolled_back: 2, ..Counters::default() };
-        counters.anycast.withdrawn = 3;
-        let anycast = [(AddressFamily::IPv6, 4)].into();
-        let view = BgpView { status, counters, anycast, ..BgpView::default() };
-        let cidr = "203.0.113.0/26".parse().unwrap();
-        let pools = vec![PoolUsage { cidr, size: 61, used: 2, resting: 1 }];
-        let text = exposition(&Snapshot { attachments: 2, pools, bgp: Arc::new(view) }).unwrap();
-        for line in [
-            "flock_attachments 2",
-            "flock_ipam_pool_used_addresses{cidr=\"203.0.113.0/26\"} 2",
-            "flock_bird_up 1",
-            "flock_bgp_config_changes_total{outcome=\"rolled_back\"} 2",
-            "flock_anycast_advertised{address_family=\"ipv6\"} 4",
-            "flock_anycast_changes_total{change=\"withdrawn\"} 3",
-            "flock_anycast_withdraw_seconds_bucket{le=\"0.025\"} 0",
-            "flock_anycast_withdraw_seconds_bucket{le=\"+Inf\"} 0",
-            "flock_bgp_session_up{peer=\"2001:db8::1\",asn=\"65000\"} 1",
-            "flock_bgp_imported_prefixes{peer=\"2001:db8::1\",asn=\"65000\",family=\"ipv6\"} 3",
-        ] {
-            assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
-        }
-        assert!(text.ends_with("# EOF\n"));
+fn metrics(snapshot: &Snapshot) -> Response {
+    match exposition(snapshot) {
+        Ok(body) => ([(CONTENT_TYPE, OPEN_METRICS)], body).into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
     }
 }
+
+fn ready(not_ready: Option<String>) -> Response {
+    match not_ready {
+        None => "ok\n".into_response(),
+        Some(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")).into_response(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,9 +1,10 @@
 //! NodeConfig `status.anycast`: written by the agent, read by people and programs.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// One anycast address on the node.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AnycastStatus {
     /// The address.
@@ -25,10 +26,10 @@ pub struct AnycastStatus {
 }
 
 /// A pod's part in an anycast address.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AnycastPodStatus {
-    /// NAMESPACE/NAME.
+    /// The pod, as NAMESPACE/NAME.
     pub pod: String,
     /// `Serving`, `NotReady`, `Terminating`, `Unknown`, `Refused` or `NoFamily`.
     pub state: String,

@@ -1,17 +1,23 @@
-//! NodeConfig: cluster-scoped, its name is the node's.
+//! NodeConfig: cluster-scoped. One that is named like a node is that node's; one with a nodeSelector is a template.
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
 use ipnet::{Ipv4Net, Ipv6Net};
+use schemars::JsonSchema;
 use serde::de::{Error as _, IgnoredAny};
 use serde::{Deserialize, Deserializer};
 
-use crate::bgp::BgpSpec;
+use crate::bgp::{BgpSpec, Scalar};
+use crate::crd::{rules, text};
 use crate::duration::Duration;
+use crate::selector::LabelSelector;
 
-/// What a node gives its pods.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+/// What a node gives its pods: addresses, interfaces, anycast, BGP. A NodeConfig that is named like a node is that node's
+/// own. One with a `nodeSelector` is a template for the nodes that it selects. A node's configuration is put together
+/// field by field: what its own NodeConfig says goes before what templates say, and that before what is built in. Lists
+/// are taken whole.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NodeConfig {
     /// [`crate::API_VERSION`].
@@ -20,7 +26,8 @@ pub struct NodeConfig {
     pub kind: String,
     /// Name and annotations.
     pub metadata: Metadata,
-    /// The configuration.
+    /// The configuration; a NodeConfig may say nothing.
+    #[serde(default)]
     pub spec: NodeConfigSpec,
     /// Written by the agent, never read by it.
     #[serde(default)]
@@ -28,7 +35,7 @@ pub struct NodeConfig {
 }
 
 /// The part of Kubernetes' ObjectMeta that counts here; the rest is ignored.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, JsonSchema)]
 pub struct Metadata {
     /// The node's name.
     pub name: String,
@@ -37,40 +44,54 @@ pub struct Metadata {
     pub annotations: BTreeMap<String, String>,
 }
 
-/// NodeConfig `spec`.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+/// What the node gives its pods.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(extend("x-kubernetes-validations" = rules::node_config_spec()))]
 pub struct NodeConfigSpec {
-    /// IPv6 prefixes for pods, /48 to /120, in order of preference.
+    /// IPv6 prefixes that pods get addresses of, /48 to /120, in order of preference, of which none may overlap another;
+    /// none unless said. With no prefix of either family, those of the Node's `spec.podCIDRs` are taken.
+    #[schemars(length(max = 64), extend("x-kubernetes-validations" = rules::disjoint()))]
     #[serde(default)]
     pub cidr6: Vec<Prefix<Ipv6Net>>,
-    /// IPv4 prefixes for pods, /8 to /30, in order of preference.
+    /// IPv4 prefixes that pods get addresses of, /8 to /30, in order of preference, of which none may overlap another;
+    /// none unless said.
+    #[schemars(length(max = 64), extend("x-kubernetes-validations" = rules::disjoint()))]
     #[serde(default)]
     pub cidr4: Vec<Prefix<Ipv4Net>>,
-    /// Families of a pod that says nothing.
+    /// The address families of a pod whose annotations `flock.fritzlab.net/ipv6` and `/ipv4` do not say; those that the
+    /// node has prefixes for unless said.
     #[serde(default)]
     pub defaults: Defaults,
-    /// The family that a CNI result lists first; IPv6 unless said.
+    /// The family that a CNI result lists first, and by that the family of the pod's primary address; `IPv6` unless said.
     pub primary_family: Option<IpFamily>,
-    /// Interfaces towards the network; those of the default routes unless said.
+    /// Interfaces towards the network, by name; those of the default routes unless said.
+    #[schemars(with = "Vec<text::InterfaceName>", length(max = 64))]
     #[serde(default)]
     pub uplinks: Vec<String>,
     /// Pods' MTU in bytes; the uplinks' smallest unless said.
+    #[schemars(range(min = 576, max = 65_535))]
     pub mtu: Option<u32>,
     /// How long a released IPv4 address rests before it is used again; 30s unless said.
+    #[schemars(extend("x-kubernetes-validations" = rules::duration("0s", "24h")))]
     pub cooldown: Option<Duration>,
-    /// Not served yet.
-    pub node_selector: Option<Unserved>,
-    /// Which addresses pods may name themselves; `Pools` unless said.
+    /// Makes this a template for the nodes that it selects; `{}` selects all. What a node's own NodeConfig, the one that
+    /// is named like it, says goes before.
+    pub node_selector: Option<LabelSelector>,
+    /// Of two templates that say different things the one with the higher priority counts, of two with the same the one
+    /// whose name is first in the alphabet: -1000000 to 1000000; 0 unless said. Templates only.
+    #[schemars(range(min = -1_000_000, max = 1_000_000))]
+    pub priority: Option<Scalar<i64>>,
+    /// Which addresses pods may name themselves, for anycast or as their own; `Pools` unless said.
     pub claims: Option<Claims>,
-    /// What the node does when pods with anycast addresses come and go.
+    /// What the node does when pods that serve anycast addresses come and go.
     #[serde(default)]
     pub anycast: AnycastSpec,
-    /// Not served yet.
+    /// Masquerading of pods' addresses. Not served yet: it is accepted and reported, and nothing happens.
     pub masquerade: Option<Unserved>,
-    /// Not served yet.
+    /// How NetworkPolicies are enforced. Not served yet: it is accepted and reported, and nothing happens.
     pub policy: Option<Unserved>,
-    /// Whom the node speaks BGP with; it speaks none unless said.
+    /// Whom the node speaks BGP with; nobody unless said.
     pub bgp: Option<BgpSpec>,
 }
 
@@ -78,27 +99,23 @@ impl NodeConfigSpec {
     /// The fields of the API that are set but that this release does not serve. They are accepted, so that one
     /// document serves two releases, and must be reported.
     pub fn unserved(&self) -> Vec<&'static str> {
-        let fields = [
-            ("nodeSelector", &self.node_selector),
-            ("masquerade", &self.masquerade),
-            ("policy", &self.policy),
-        ];
+        let fields = [("masquerade", &self.masquerade), ("policy", &self.policy)];
         fields.into_iter().filter(|(_, value)| value.is_some()).map(|(name, _)| name).collect()
     }
 }
 
-/// NodeConfig `spec.defaults`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+/// The address families of a pod whose annotations do not say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Defaults {
-    /// Whether a pod that says nothing gets IPv6.
+    /// Whether such a pod gets IPv6; true where the node has IPv6 prefixes unless said.
     pub ipv6: Option<bool>,
-    /// Whether a pod that says nothing gets IPv4.
+    /// Whether such a pod gets IPv4; true where the node has IPv4 prefixes unless said.
     pub ipv4: Option<bool>,
 }
 
 /// NodeConfig `spec.claims`: which addresses pods may name themselves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 pub enum Claims {
     /// Those that an AddressPool has for the pod's namespace.
     Pools,
@@ -106,19 +123,20 @@ pub enum Claims {
     Any,
 }
 
-/// NodeConfig `spec.anycast`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+/// What the node does when pods that serve anycast addresses come and go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AnycastSpec {
     /// What becomes of the connections of a pod that stops to take new ones; `Keep` unless said.
     pub established_connections: Option<EstablishedConnections>,
     /// How long an address that was withdrawn more than once within a minute stays withdrawn at least: 0s to 1h; 1s
     /// unless said.
+    #[schemars(extend("x-kubernetes-validations" = rules::duration("0s", "1h")))]
     pub hold_down: Option<Duration>,
 }
 
 /// `establishedConnections` of `spec.anycast`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 pub enum EstablishedConnections {
     /// They stay with the pod as long as it is there.
     Keep,
@@ -126,8 +144,8 @@ pub enum EstablishedConnections {
     Move,
 }
 
-/// An address family, as Kubernetes' `ipFamilies` spell it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+/// An address family, spelt as in Kubernetes' `ipFamilies`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[expect(missing_docs, reason = "the names say it")]
 pub enum IpFamily {
     IPv6,
@@ -172,7 +190,6 @@ impl<'de> Deserialize<'de> for Unserved {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bgp::Scalar;
 
     const FULL: &str = r#"
 apiVersion: flock.fritzlab.net/v1alpha1
@@ -213,7 +230,7 @@ spec:
             hold_down: Some("5s".parse().unwrap()),
         };
         assert_eq!(config.spec.anycast, anycast);
-        assert_eq!(config.spec.bgp.unwrap().asn, Scalar(65001));
+        assert_eq!(config.spec.bgp.unwrap().asn, Some(Scalar(65001)));
     }
 
     #[test]

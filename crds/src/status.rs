@@ -1,22 +1,116 @@
 //! NodeConfig `status`: written by the agent, read by people and programs.
 
-use serde::{Deserialize, Serialize};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize, Serializer};
+
+use crate::anycast::AnycastStatus;
+
+/// What the agent of the node that is named like this object says of it. It is written by the agent only.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct NodeConfigStatus {
+    /// The `metadata.generation` that this is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// Conditions of type `Ready`, `ConfigValid`, `BirdRunning`, `SessionsEstablished`, `ConfigRolledBack` and `PoolLow`.
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
+    #[serde(default)]
+    pub conditions: Vec<Condition>,
+    /// The agent's version.
+    #[serde(default)]
+    pub version: String,
+    /// The templates that the node's configuration is made of beside this object, in the order of their precedence.
+    #[serde(default)]
+    pub templates: Vec<String>,
+    /// Fields of which templates of the same priority say different things.
+    #[serde(default)]
+    pub conflicts: Vec<TemplateConflict>,
+    /// The node's own addresses.
+    #[serde(default)]
+    pub addresses: Vec<String>,
+    /// The prefixes that pods get addresses of.
+    #[serde(default)]
+    pub pools: Vec<PoolStatus>,
+    /// BGP on the node; not there where it speaks none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bgp: Option<BgpStatus>,
+    /// The anycast addresses that pods of the node claim.
+    #[serde(default)]
+    pub anycast: Vec<AnycastStatus>,
+}
+
+/// A condition, as Kubernetes has them (`metav1.Condition`).
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Condition {
+    /// What it is about: the name of the condition.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// `True`, `False` or `Unknown`.
+    #[schemars(extend("enum" = ["True", "False", "Unknown"]))]
+    pub status: String,
+    /// The `metadata.generation` that it is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// When `status` changed last (RFC 3339).
+    #[schemars(extend("format" = "date-time"))]
+    pub last_transition_time: String,
+    /// Why, for programs.
+    pub reason: String,
+    /// Why, for people.
+    pub message: String,
+}
+
+/// A field of which templates of the same priority say different things.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TemplateConflict {
+    /// The field's path, as `spec.mtu`.
+    pub field: String,
+    /// The template whose value counts.
+    pub used: String,
+    /// The template whose value does not.
+    pub ignored: String,
+}
+
+/// One prefix that pods get addresses of.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PoolStatus {
+    /// The prefix.
+    pub cidr: String,
+    /// How many addresses pods can have of it; 9223372036854775807 for all that are more.
+    #[serde(serialize_with = "as_int64")]
+    pub size: u64,
+    /// How many they have.
+    pub used: u64,
+    /// How many rest before they are used again.
+    pub resting: u64,
+}
+
+/// The largest number that Kubernetes takes as whole.
+fn as_int64<S: Serializer>(number: &u64, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_i64(i64::try_from(*number).unwrap_or(i64::MAX))
+}
 
 /// BGP on the node.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct BgpStatus {
-    /// BIRD itself.
+    /// BIRD, the program that speaks BGP.
     pub bird: BirdStatus,
-    /// What became of `spec.bgp`.
+    /// What became of `spec.bgp`: whether BIRD runs with it.
     pub config: BgpConfigStatus,
+    /// How many of the peers have a session, as `2/3`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub established: String,
     /// The peers, in the order of `spec.bgp.peers`.
     #[serde(default)]
     pub peers: Vec<BgpPeerStatus>,
 }
 
-/// BIRD itself.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+/// BIRD, the program that speaks BGP.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct BirdStatus {
     /// `Running`, `Away` or `Unknown`.
@@ -29,8 +123,8 @@ pub struct BirdStatus {
     pub reason: Option<String>,
 }
 
-/// What became of `spec.bgp`.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+/// What became of `spec.bgp`: whether BIRD runs with it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct BgpConfigStatus {
     /// `None` (there is no `spec.bgp`), `Pending`, `OnTrial`, `Applied`, `Refused` or `RolledBack`.
@@ -46,8 +140,8 @@ pub struct BgpConfigStatus {
     pub time: Option<String>,
 }
 
-/// One peer.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+/// A router, and the session with it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct BgpPeerStatus {
     /// Its address, as in `spec`.
@@ -70,13 +164,13 @@ pub struct BgpPeerStatus {
     pub reason: Option<String>,
     /// The families of the session.
     pub families: Vec<BgpFamilyStatus>,
-    /// BFD, where it is configured.
+    /// The BFD session (RFC 5880); not there where none is configured.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bfd: Option<BfdStatus>,
 }
 
-/// One family of a session.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+/// One address family of a session.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct BgpFamilyStatus {
     /// `IPv6` or `IPv4`.
@@ -91,8 +185,8 @@ pub struct BgpFamilyStatus {
     pub exported: u64,
 }
 
-/// A BFD session.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+/// A BFD session (RFC 5880).
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct BfdStatus {
     /// `Up`, `Down`, `Init` or `AdminDown` (RFC 5880, section 4.1).
@@ -100,4 +194,18 @@ pub struct BfdStatus {
     /// Since when (RFC 3339).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub since: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The API server refuses a status as a whole for one number beyond 63 bits.
+    #[test]
+    fn a_pool_of_more_addresses_than_fit_is_written_with_the_largest_number_that_does() {
+        let size = |size| {
+            serde_json::to_value(PoolStatus { size, ..PoolStatus::default() }).unwrap()["size"].clone()
+        };
+        assert_eq!((size(61), size(u64::MAX)), (61.into(), i64::MAX.into()));
+    }
 }

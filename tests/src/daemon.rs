@@ -49,6 +49,11 @@ impl Daemon {
         .or_else(|status| bail!("a daemon ended with {status}:\n{}", tail(&self.log, 40)))
     }
 
+    /// Its process.
+    pub fn pid(&self) -> Pid {
+        Pid::from_child(&self.child)
+    }
+
     /// Ends it without a chance to say good-bye.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! What a trial may leave behind: namespaces, processes, mounts, directories. Found by the names that all of them
+//! What a trial may leave behind: namespaces, processes, mounts, cgroups, directories. Found by the names that all of them
 //! carry, `flk-PID-N-`.
 
 use std::collections::BTreeSet;
@@ -8,7 +8,11 @@ use std::process::{Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 
+use crate::eventually::{PATIENCE, eventually};
 use crate::netns;
+
+/// Where the control groups' hierarchies are.
+const CGROUPS: &str = "/sys/fs/cgroup";
 
 /// Something that is still there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +28,8 @@ pub enum Leak {
     Mount(PathBuf),
     /// A network namespace.
     Namespace(String),
+    /// A control group, in one hierarchy.
+    Cgroup(PathBuf),
     /// A directory.
     Directory(PathBuf),
 }
@@ -44,6 +50,7 @@ impl Leak {
                 umount.arg("--lazy").arg(path).stdout(Stdio::null()).stderr(Stdio::null()).status().ok();
             }
             Leak::Namespace(name) => netns::Netns::remove(name),
+            Leak::Cgroup(path) => remove_cgroup(path),
             Leak::Directory(path) => {
                 fs::remove_dir_all(path).ok();
             }
@@ -65,6 +72,7 @@ pub fn find(prefix: &str) -> Vec<Leak> {
         pids.into_iter().map(|pid| Leak::Process { pid, command: arguments(pid).join(" ") }).collect();
     leaks.extend(mounts(prefix).into_iter().map(Leak::Mount));
     leaks.extend(namespaces.into_iter().map(Leak::Namespace));
+    leaks.extend(cgroups(prefix).into_iter().map(Leak::Cgroup));
     let dir = std::env::temp_dir();
     leaks.extend(names(&dir, prefix).into_iter().map(|name| Leak::Directory(dir.join(name))));
     leaks
@@ -81,6 +89,7 @@ pub fn remove_all(prefix: &str) {
 pub fn sweep_dead_runs() {
     let mut found = names(Path::new(netns::DIRECTORY), "flk-");
     found.extend(names(&std::env::temp_dir(), "flk-"));
+    found.extend(cgroups("flk-").iter().filter_map(|path| path.file_name()?.to_str().map(str::to_owned)));
     let runs: BTreeSet<i32> = found.iter().filter_map(|name| run_of(name)).collect();
     for pid in runs.into_iter().filter(|pid| !is_alive(*pid)) {
         remove_all(&format!("flk-{pid}-"));
@@ -130,6 +139,41 @@ fn mounts(prefix: &str) -> Vec<PathBuf> {
     let mut mounts: Vec<PathBuf> = ours.map(PathBuf::from).collect();
     mounts.sort_by_key(|point| std::cmp::Reverse(point.components().count()));
     mounts
+}
+
+/// The control groups at the top of any hierarchy, of version 1 or 2.
+fn cgroups(prefix: &str) -> Vec<PathBuf> {
+    let hierarchies = fs::read_dir(CGROUPS).into_iter().flatten().flatten().map(|entry| entry.path());
+    hierarchies
+        .chain([PathBuf::from(CGROUPS)])
+        .flat_map(|dir| names(&dir, prefix).into_iter().map(move |name| dir.join(name)))
+        .collect()
+}
+
+/// Kills what runs in a control group and below, and removes it. Processes take a moment to be gone.
+pub fn remove_cgroup(path: &Path) {
+    let mut below = Vec::new();
+    collect_dirs(path, &mut below);
+    eventually(PATIENCE, || {
+        // Children come after their parents.
+        for dir in below.iter().rev().filter(|dir| dir.exists()) {
+            let pids = fs::read_to_string(dir.join("cgroup.procs")).unwrap_or_default();
+            for pid in pids.lines().filter_map(|pid| Pid::from_raw(pid.parse().ok()?)) {
+                kill_process(pid, Signal::KILL).ok();
+            }
+            fs::remove_dir(dir)?;
+        }
+        Ok(())
+    })
+    .ok();
+}
+
+fn collect_dirs(dir: &Path, all: &mut Vec<PathBuf>) {
+    all.push(dir.to_owned());
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+    for entry in entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())) {
+        collect_dirs(&entry.path(), all);
+    }
 }
 
 #[cfg(test)]

@@ -115,7 +115,8 @@ mod tests {
     fn a_node_says_what_becomes_of_claims_and_anycast_addresses() {
         let bgp = Bgp::new(65001).anycast_weight("MED");
         let yaml = config().claims("Any").anycast("Move", "5s").with(&bgp.field()).yaml();
-        let Object::Node(plan) = read(&yaml) else { panic!("{yaml}") };
+        let Object::NodeConfig(config) = read(&yaml) else { panic!("{yaml}") };
+        let plan = config.alone().unwrap();
         assert_eq!((plan.claims, plan.anycast.established), (Claims::Any, EstablishedConnections::Move));
         assert_eq!(plan.anycast.hold_down.as_secs(), 5);
     }

@@ -197,8 +197,13 @@ impl<'w> Node<'w> {
     pub fn sandbox_of(&self, pod: &Pod) -> Result<Sandbox> {
         let container = self.world.container_id();
         let count = usize::from_str_radix(&container[container.len() - 6..], 16)?;
+        let netns = self.world.netns(&format!("p{count}"))?;
+        // Runtimes do that; ADD waits for it before it gives `lo` an address.
+        if pod.annotations.contains_key("flock.fritzlab.net/anycast") {
+            netns.ip(&["link", "set", "lo", "up"])?;
+        }
         Ok(Sandbox {
-            netns: self.world.netns(&format!("p{count}"))?,
+            netns,
             ifname: "eth0".to_owned(),
             namespace: pod.namespace.clone(),
             pod: pod.name.clone(),

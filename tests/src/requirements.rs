@@ -59,7 +59,11 @@ pub fn check_routing() -> Result<()> {
     ensure_installed(ROUTING)
 }
 
-fn ensure_installed(tools: &[(&str, &str)]) -> Result<()> {
+/// Checks for programs in PATH or where their path says, each with its Debian package.
+///
+/// # Errors
+/// Names everything that is missing and the line to type.
+pub fn ensure_installed(tools: &[(&str, &str)]) -> Result<()> {
     let missing: Vec<&(&str, &str)> = tools.iter().filter(|(program, _)| which(program).is_none()).collect();
     let programs: Vec<&str> = missing.iter().map(|(program, _)| *program).collect();
     let packages: BTreeSet<&str> = missing.iter().map(|(_, package)| *package).collect();

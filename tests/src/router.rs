@@ -106,14 +106,7 @@ impl<'w> Router<'w> {
     /// # Errors
     /// When a step of it fails.
     pub fn plug(&self, netns: &Netns, ifname: &str, number: u8) -> Result<Port> {
-        let port = Port { ifname: format!("port{number}"), number };
-        netns.veth(ifname, &self.netns, &port.ifname)?;
-        for any in ["::/0", "0.0.0.0/0"] {
-            let length = if any.contains(':') { 64 } else { 30 };
-            self.netns.address(&port.ifname, &format!("{}/{length}", port.router(any)))?;
-            netns.address(ifname, &format!("{}/{length}", port.node(any)))?;
-        }
-        Ok(port)
+        cable(&self.netns, netns, ifname, number)
     }
 
     fn route_pools(&self, node: &Node) -> Result<()> {
@@ -129,6 +122,21 @@ impl<'w> Router<'w> {
         let family = if cidr.contains(':') { "-6" } else { "-4" };
         self.netns.ip(&[family, "route", "add", cidr, "via", &node.next_hop(cidr)]).map(drop)
     }
+}
+
+/// A link from `ifname` of `netns` to a router's namespace, with addresses at both ends.
+///
+/// # Errors
+/// When a step of it fails.
+pub fn cable(router: &Netns, netns: &Netns, ifname: &str, number: u8) -> Result<Port> {
+    let port = Port { ifname: format!("port{number}"), number };
+    netns.veth(ifname, router, &port.ifname)?;
+    for any in ["::/0", "0.0.0.0/0"] {
+        let length = if any.contains(':') { 64 } else { 30 };
+        router.address(&port.ifname, &format!("{}/{length}", port.router(any)))?;
+        netns.address(ifname, &format!("{}/{length}", port.node(any)))?;
+    }
+    Ok(port)
 }
 
 /// Prefixes out of the documentation ranges (RFC 3849, RFC 5737), a /64 and a /26 for each node.

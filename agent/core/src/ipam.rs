@@ -16,6 +16,7 @@
 //! tries for each range, and then, only in ranges of at most 16 host bits, O(n log n).
 
 mod error;
+mod low;
 mod rests;
 mod usage;
 mod v4;
@@ -27,6 +28,7 @@ mod model;
 mod tests;
 
 pub use error::{Conflict, IpamError};
+pub use low::{LOW_PERCENT, low};
 pub use usage::PoolUsage;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -11,7 +11,9 @@
 //! * [`host`]: what the node as a whole is observed to have, and its sysctls and blackholes.
 //! * [`bgp`]: what the node says to its routers and learns from them: `bird.conf` and the state of the sessions.
 //! * [`selector`], [`claim`], [`anycast`]: who may claim an address, and which pods serve it.
+//! * [`network`]: whether Kubernetes may send pods to the node.
 //! * [`steering`]: how connections to an anycast address stay with their pod.
+//! * [`departure`], [`removal`]: what the end of BIRD's container is about, and how flock is taken off a node.
 //! * [`recovery`], [`sweep`]: how store and kernel are joined after a restart, and what is an orphan.
 
 pub mod algo;
@@ -20,6 +22,7 @@ pub mod anycast;
 pub mod attachment;
 pub mod bgp;
 pub mod claim;
+pub mod departure;
 pub mod fnv;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
@@ -28,11 +31,13 @@ pub mod iid;
 pub mod intent;
 pub mod ipam;
 pub mod link;
+pub mod network;
 pub mod node;
 pub mod pod;
 pub mod prefix;
 pub mod record;
 pub mod recovery;
+pub mod removal;
 pub mod selector;
 pub mod steering;
 pub mod sweep;

@@ -73,6 +73,16 @@ impl LinuxKernel {
         Ok(Self { node: Arc::new(node), turns, anycast: Arc::default(), several })
     }
 
+    /// The same with sysctls below `root` instead of `/proc/sys/net`, which is read-only in a container that is not
+    /// privileged: for the whole process, so the first place counts.
+    #[must_use]
+    pub fn with_sysctls_at(self, root: std::path::PathBuf) -> Self {
+        if !sysctl::move_to(root) {
+            tracing::warn!("sysctls are somewhere else already: that stays");
+        }
+        self
+    }
+
     /// The kernel as it would be if it had no nexthop objects: anycast routes with several next hops are plain
     /// multipath routes. Linux before 5.13 is such a kernel; this is for tests on a later one.
     #[cfg(any(test, feature = "fake"))]

@@ -2,9 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::path::Path;
 
 use flock_core::anycast::{Group, Seat, Standing};
 use flock_core::attachment::AttachmentId;
+use flock_core::bgp::status::ConfigStatus;
 use flock_core::pod::Readiness;
 use flock_core::prefix::Family;
 use flock_core::record::Record;
@@ -12,6 +14,7 @@ use flock_crds::anycast::{AnycastPodStatus, AnycastStatus};
 use jiff::Timestamp;
 
 use super::AnycastView;
+use crate::bgp::{self, BgpView};
 
 /// What BIRD says of the addresses.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -20,6 +23,15 @@ pub struct Told {
     pub since: BTreeMap<IpAddr, Option<Timestamp>>,
     /// The peers that each is exported to.
     pub peers: BTreeMap<IpAddr, BTreeSet<String>>,
+}
+
+/// What the BIRD behind `socket` says of anycast addresses; or why nobody knows.
+pub async fn told(bgp: &BgpView, socket: &Path) -> Result<Told, String> {
+    if bgp.status.config == ConfigStatus::None {
+        return Err("this node speaks no BGP: its NodeConfig has no spec.bgp".to_owned());
+    }
+    let advertised = bgp::advertised(socket, &bgp.sessions).await.map_err(|error| error.to_string())?;
+    Ok(Told { since: advertised.since, peers: advertised.peers })
 }
 
 /// NodeConfig `status.anycast`. `told` is what BIRD says, or why nobody knows.

@@ -1,21 +1,23 @@
 //! ADD.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use flock_core::attachment::{AttachmentId, IfName, PodName};
 use flock_core::intent::{self, PodIntent};
 use flock_core::ipam::Draw;
-use flock_core::link::{Observed, PodObserved, Scope, host_link_name, plan};
+use flock_core::link::{Fact, Observed, PodObserved, Scope, host_link_name, plan};
 use flock_core::node::NodePlan;
 use flock_core::pod::Pod;
 use flock_core::prefix::Family;
 use flock_core::record::{NewRecord, Phase, Record};
 use flock_core::recovery::owns;
 use flock_kernel::Kernel;
+use tokio::time::{Instant, sleep};
 
-use super::{AttachError, Attachments};
+use super::{AttachError, Attachments, notices};
 use crate::environment::SystemRandom;
 use crate::source::Source;
 
@@ -51,6 +53,12 @@ struct HostLinkName {
     remnant: bool,
 }
 
+/// How long a runtime's plugin for `lo` may take: longer than a program takes to start on a busy node.
+const LOOPBACK_PATIENCE: Duration = Duration::from_secs(2);
+
+/// Between two looks at `lo`.
+const LOOPBACK_LOOK: Duration = Duration::from_millis(10);
+
 /// Names are tried this often; each further one is a re-hash, so that even the second is hardly ever taken.
 const NAME_TRIES: u32 = 16;
 
@@ -59,14 +67,24 @@ impl<K: Kernel, S: Source> Attachments<K, S> {
     pub async fn add(&self, call: AddCall) -> Result<Attached, AttachError> {
         let _lock = self.locks.lock(&call.id).await;
         self.replay_tombstone(&call.id).await?;
-        match self.record(&call.id) {
+        let added = match self.record(&call.id) {
             Some(record) if record.phase == Phase::Ready => self.add_again(&call, record).await,
             Some(record) => {
                 self.remove(&record).await?;
-                self.add_new(call).await
+                self.add_new(&call).await
             }
-            None => self.add_new(call).await,
-        }
+            None => self.add_new(&call).await,
+        };
+        let failure = added.as_ref().err();
+        let notices = failure.map(|error| notices::of_failure(&call, self.uid(&call), error));
+        notices.into_iter().flatten().for_each(|notice| self.notices.tell(notice));
+        added
+    }
+
+    /// The pod's UID, where anybody knows it.
+    fn uid(&self, call: &AddCall) -> Option<String> {
+        let known = || self.desired().pods.get(&call.pod)?.uid.clone();
+        call.uid.clone().or_else(known)
     }
 
     async fn add_again(&self, call: &AddCall, record: Record) -> Result<Attached, AttachError> {
@@ -81,14 +99,15 @@ impl<K: Kernel, S: Source> Attachments<K, S> {
         Ok(attached)
     }
 
-    async fn add_new(&self, call: AddCall) -> Result<Attached, AttachError> {
+    async fn add_new(&self, call: &AddCall) -> Result<Attached, AttachError> {
         let node = self.node_plan()?;
-        let pod = self.find_pod(&call).await?;
+        let pod = self.find_pod(call).await?;
         let (intent, warnings) = intent::resolve(&node, &pod)?;
         for warning in warnings {
             tracing::warn!(pod = %pod.name, "{warning}");
+            self.notices.tell(notices::of_warning(call, self.uid(call), warning.to_string()));
         }
-        let (record, remnant) = self.reserve(&call, &node, &intent).await?;
+        let (record, remnant) = self.reserve(call, &node, &intent).await?;
         match self.establish(&record, remnant).await {
             Ok(ready) => {
                 tracing::info!(attachment = %ready.id, pod = %ready.pod, link = %ready.host_link, addresses = %ready.addresses, "attached");
@@ -118,7 +137,7 @@ impl<K: Kernel, S: Source> Attachments<K, S> {
         if let Some(pod) = lookup().filter(current) {
             return Ok(pod);
         }
-        self.source.refresh(&call.pod).await;
+        self.source.refresh(&call.pod, call.uid.as_deref()).await;
         match lookup() {
             Some(pod) if current(&pod) => Ok(pod),
             Some(pod) => Err(AttachError::OtherPod {
@@ -200,6 +219,7 @@ impl<K: Kernel, S: Source> Attachments<K, S> {
     async fn establish(&self, record: &Record, remnant: bool) -> Result<Record, AttachError> {
         self.store.save(record)?;
         let spec = record.link(self.host_view().mtu);
+        self.await_loopback(record).await?;
         let nothing = PodObserved::Facts(BTreeSet::new());
         let observed = Observed { host: remnant.then(BTreeSet::new), pod: nothing };
         self.kernel.change_link(&spec, &plan(&spec, &observed, Scope::Attach)).await?;
@@ -207,6 +227,27 @@ impl<K: Kernel, S: Source> Attachments<K, S> {
         self.store.save(&ready)?;
         self.table().records.insert(ready.clone());
         Ok(ready)
+    }
+
+    /// containerd runs the reference plugin `loopback` beside us. It sets `lo` up, looks at its addresses and fails when
+    /// one is not a loopback address: those of anycast have to come after it. Who calls us without anything for `lo` waits
+    /// in vain.
+    async fn await_loopback(&self, record: &Record) -> Result<(), AttachError> {
+        let Some(netns) = record.netns.as_ref().filter(|_| !record.claimed.anycast.is_empty()) else {
+            return Ok(());
+        };
+        let deadline = Instant::now() + LOOPBACK_PATIENCE;
+        while !self.is_loopback_up(netns, &record.id.ifname).await? && Instant::now() < deadline {
+            sleep(LOOPBACK_LOOK).await;
+        }
+        // Between the plugin's setting it up and its look there is nothing to be seen.
+        sleep(LOOPBACK_LOOK).await;
+        Ok(())
+    }
+
+    async fn is_loopback_up(&self, netns: &Path, ifname: &IfName) -> Result<bool, AttachError> {
+        let pod = self.kernel.pod(netns, ifname).await?;
+        Ok(matches!(pod, PodObserved::Facts(facts) if facts.contains(&Fact::LoopbackUp)))
     }
 
     fn answer(&self, record: Record) -> Attached {

@@ -44,7 +44,7 @@ impl Ownership {
         Self {
             desired: Arc::clone(desired),
             claims: node.map(|node| node.claims).unwrap_or_default(),
-            infrastructure: own_addresses.chain(routers).collect(),
+            infrastructure: own_addresses.chain(routers).chain(desired.machines.iter().copied()).collect(),
             own: node.into_iter().flat_map(|node| node.pools.iter()).collect(),
             taken: records.flat_map(held).collect(),
         }
@@ -139,5 +139,26 @@ impl Table {
         let slot = FlowSlot::next(&taken, self.last_slot).ok_or(AttachError::NoSlot)?;
         self.last_slot = Some(slot);
         Ok(slot)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use flock_core::node::NodePlan;
+
+    use super::*;
+
+    #[test]
+    fn the_addresses_of_other_nodes_and_api_servers_are_nobodys_to_claim() {
+        let address: IpAddr = "192.0.2.99".parse().unwrap();
+        let node = NodePlan { claims: Claims::Any, ..NodePlan::new("node-a") };
+        let problem = |machines: BTreeSet<IpAddr>| {
+            let node = Some(Arc::new(node.clone()));
+            let desired = Arc::new(Desired { node, machines, ..Desired::default() });
+            let ownership = Ownership::new(&desired, &HostView::default(), std::iter::empty());
+            ownership.problem(&PodName::new("default", "web-0").unwrap(), Use::Anycast, address)
+        };
+        assert_eq!(problem(BTreeSet::new()), None);
+        assert_eq!(problem(BTreeSet::from([address])), Some(ClaimProblem::Infrastructure));
     }
 }

@@ -62,7 +62,12 @@ impl<K: Kernel, S: Source> Attachments<K, S> {
     async fn reconcile_host(&self, state: &HostState) -> Result<(), AttachError> {
         let Some(node) = self.desired().node.clone() else { return Ok(()) };
         let (mtu, uplinks) = (host::pod_mtu(&node, state), host::uplinks(&node, state));
-        let view = HostView { mtu, uplinks, subnets: state.subnets.clone() };
+        let view = HostView { mtu, uplinks, subnets: state.subnets.clone(), prepared: true };
+        let changes = host::plan(&node, state);
+        for change in &changes {
+            tracing::info!(%change, "node");
+        }
+        self.kernel.change_host(&changes).await?;
         self.host.send_if_modified(|former| {
             if (former.mtu, &former.uplinks) != (view.mtu, &view.uplinks) {
                 let names: Vec<&str> = view.uplinks.iter().map(IfName::as_str).collect();
@@ -72,11 +77,7 @@ impl<K: Kernel, S: Source> Attachments<K, S> {
             *former = view;
             changed
         });
-        let changes = host::plan(&node, state);
-        for change in &changes {
-            tracing::info!(%change, "node");
-        }
-        Ok(self.kernel.change_host(&changes).await?)
+        Ok(())
     }
 
     async fn repair(&self, id: &AttachmentId) -> Result<Repair, AttachError> {

@@ -40,7 +40,7 @@ fn bird_conf(node: &str) -> String {
     assert!(problems.is_empty(), "{problems:?}");
     let plan = desired.node.as_ref().unwrap();
     let bgp = plan.bgp.as_ref().unwrap();
-    let files = bgp.peers.iter().filter_map(|peer| peer.password_file.clone());
+    let files = bgp.peers.iter().filter_map(|peer| peer.password.clone());
     let passwords: BTreeMap<_, _> = files.map(|file| (file, Ok("dummy".parse().unwrap()))).collect();
     let pod = PodAddresses {
         v6: Some("2001:db8:a:3::5".parse().unwrap()),

@@ -11,8 +11,15 @@ pub fn node_status(status: &BgpStatus) -> crd::BgpStatus {
     crd::BgpStatus {
         bird: bird(&status.bird),
         config: config(&status.config),
+        established: established(&status.peers),
         peers: status.peers.iter().map(peer).collect(),
     }
+}
+
+/// As `2/3`; nothing for a node without peers.
+fn established(peers: &[PeerStatus]) -> String {
+    let up = peers.iter().filter(|peer| peer.is_established()).count();
+    if peers.is_empty() { String::new() } else { format!("{up}/{}", peers.len()) }
 }
 
 fn bird(bird: &BirdStatus) -> crd::BirdStatus {

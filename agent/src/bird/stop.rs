@@ -7,7 +7,10 @@
 //! * drain: pods still run, or run down. The routes are withdrawn first, while the session is up and the node still
 //!   forwards; after a moment in which routers act on that, the sessions end.
 //! * shutdown: the node goes. `down`: peers drop everything at once instead of waiting for the hold timer.
+//!
+//! [`auto`]: which of them it is, as far as the API server can tell.
 
+pub mod auto;
 #[cfg(test)]
 mod tests;
 

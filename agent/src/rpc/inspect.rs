@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use flock_core::bgp::status::ConfigStatus;
 use flock_core::ipam::PoolUsage;
 use flock_core::link::Comparison;
 use flock_kernel::Kernel;
@@ -17,11 +16,10 @@ use tokio::sync::watch;
 use tonic::{Request, Response, Status};
 
 use super::convert;
-use crate::anycast::publish::Told;
 use crate::anycast::{self, AnycastView};
 use crate::attach::{Attachments, Inspection};
+use crate::bgp::BgpView;
 use crate::bgp::publish::node_status;
-use crate::bgp::{self, BgpView};
 use crate::source::Source;
 
 /// Serves flockctl.
@@ -93,26 +91,13 @@ impl<K: Kernel, S: Source> Inspect for Service<K, S> {
         _: Request<ShowAnycastRequest>,
     ) -> Result<Response<ShowAnycastResponse>, Status> {
         let view = self.anycast.borrow().clone();
-        let told = self.told().await;
+        let bgp = self.bgp.borrow().clone();
+        // Asked now, not remembered.
+        let told = anycast::publish::told(&bgp, &self.bird).await;
         let records = self.attachments.records().into_iter().map(|record| (record.id.clone(), record));
         let status = anycast::publish::node_status(&view, &records.collect(), &told);
         let status = serde_json::to_vec(&status).map_err(|error| Status::internal(error.to_string()))?;
         Ok(Response::new(ShowAnycastResponse { status }))
-    }
-}
-
-impl<K: Kernel, S: Source> Service<K, S> {
-    /// What BIRD says of anycast addresses; asked now, not remembered.
-    async fn told(&self) -> Result<Told, String> {
-        let (config, sessions) = {
-            let view = self.bgp.borrow();
-            (view.status.config.clone(), view.sessions.clone())
-        };
-        if config == ConfigStatus::None {
-            return Err("this node speaks no BGP: its NodeConfig has no spec.bgp".to_owned());
-        }
-        let advertised = bgp::advertised(&self.bird, &sessions).await.map_err(|error| error.to_string())?;
-        Ok(Told { since: advertised.since, peers: advertised.peers })
     }
 }
 

@@ -1,31 +1,29 @@
 //! From AddressPool, as people write it, to core's.
 
-use std::collections::BTreeSet;
-
 use flock_core::claim::{self, Use};
-use flock_core::selector::{LabelSelector, Operator, Requirement};
-use flock_crds::address_pool::{
-    AddressPool, AddressPoolSpec, LabelSelector as Selector, LabelSelectorOperator as Asked,
-    LabelSelectorRequirement, PoolUse,
-};
+use flock_crds::address_pool::{AddressPoolSpec, PoolUse};
 use ipnet::IpNet;
 
 use super::field::{Path, at_most, positive, quoted};
 use super::node_config::FieldError;
+use super::selector::label_selector;
 
 /// More are better written as one prefix around them.
 const MOST_CIDRS: usize = 256;
 
-/// Validates an AddressPool.
-pub(super) fn address_pool(pool: AddressPool) -> Result<claim::AddressPool, FieldError> {
-    let AddressPool { metadata, spec, .. } = pool;
+/// Validates the `spec` of the AddressPool of this name.
+pub(super) fn address_pool(name: String, spec: AddressPoolSpec) -> Result<claim::AddressPool, FieldError> {
     let AddressPoolSpec { cidrs, usage, namespace_selector, max_advertisers } = spec;
     let at = Path::new("spec");
     let limit = at.field("maxAdvertisers");
+    let selector = namespace_selector.ok_or_else(|| {
+        at.field("namespaceSelector")
+            .refuse("missing: say whose pods may claim the addresses; {} is every namespace")
+    })?;
     Ok(claim::AddressPool {
-        name: metadata.name,
+        name,
         cidrs: self::cidrs(&at.field("cidrs"), &cidrs)?,
-        namespaces: selector(&at.field("namespaceSelector"), namespace_selector)?,
+        namespaces: label_selector(&at.field("namespaceSelector"), selector)?,
         usage: match usage {
             PoolUse::Anycast => Use::Anycast,
             PoolUse::Static => Use::Static,
@@ -59,41 +57,10 @@ fn cidrs(at: &Path, given: &[String]) -> Result<Vec<IpNet>, FieldError> {
     Ok(cidrs)
 }
 
-fn selector(at: &Path, given: Option<Selector>) -> Result<LabelSelector, FieldError> {
-    let Some(Selector { match_labels, match_expressions }) = given else {
-        return Err(at.refuse("missing: say whose pods may claim the addresses; {} is every namespace"));
-    };
-    let labels = match_labels
-        .into_iter()
-        .map(|(key, value)| Ok(Requirement { key, operator: Operator::In(BTreeSet::from([value])) }));
-    let at = at.field("matchExpressions");
-    let expressions =
-        match_expressions.into_iter().enumerate().map(|(index, asked)| requirement(&at.index(index), asked));
-    let requirements = labels.chain(expressions).collect::<Result<_, _>>()?;
-    Ok(LabelSelector { requirements })
-}
-
-fn requirement(at: &Path, given: LabelSelectorRequirement) -> Result<Requirement, FieldError> {
-    let LabelSelectorRequirement { key, operator, values } = given;
-    let at = at.field("values");
-    let needs_values = matches!(operator, Asked::In | Asked::NotIn);
-    if needs_values == values.is_empty() {
-        let rule = if needs_values { "needs at least one value" } else { "takes no values" };
-        return Err(at.refuse(format_args!("operator {operator:?} {rule}")));
-    }
-    let values: BTreeSet<String> = values.into_iter().collect();
-    let operator = match operator {
-        Asked::In => Operator::In(values),
-        Asked::NotIn => Operator::NotIn(values),
-        Asked::Exists => Operator::Exists,
-        Asked::DoesNotExist => Operator::DoesNotExist,
-    };
-    Ok(Requirement { key, operator })
-}
-
 #[cfg(test)]
 mod tests {
     use flock_core::selector::Labels;
+    use flock_crds::address_pool::AddressPool;
 
     use super::*;
 
@@ -101,7 +68,8 @@ mod tests {
         let text = format!(
             "apiVersion: flock.fritzlab.net/v1alpha1\nkind: AddressPool\nmetadata: {{name: dns}}\nspec: {spec}\n"
         );
-        address_pool(serde_saphyr::from_str(&text).unwrap())
+        let AddressPool { metadata, spec, .. } = serde_saphyr::from_str(&text).unwrap();
+        address_pool(metadata.name, spec)
     }
 
     #[test]

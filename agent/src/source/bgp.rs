@@ -8,11 +8,16 @@ mod peer;
 use std::net::Ipv4Addr;
 use std::num::{NonZeroU16, NonZeroU32};
 use std::ops::RangeInclusive;
+use std::time::Duration as StdDuration;
 
 use flock_core::bgp::plan::{
-    Aggregation, AnycastWeight, Asn, BGP_PORT, BgpPlan, Peer, PrefixRange, RouterId,
+    Aggregation, AnycastWeight, Asn, BGP_PORT, BgpPlan, Peer, PrefixRange, RequireEstablished, RouterId,
+    Within,
 };
-use flock_crds::bgp::{self as crds, BgpSpec, ImportPrefix, ImportSpec, PeerSpec, Scalar};
+use flock_crds::bgp::{
+    self as crds, BgpSpec, ImportPrefix, ImportSpec, PeerSpec, RequireEstablishedSpec, Scalar,
+};
+use flock_crds::duration::Duration;
 use ipnet::IpNet;
 
 use super::field::{Path, at_most, number, positive, quoted};
@@ -24,6 +29,12 @@ const MOST_PEERS: usize = 64;
 /// What a filter still goes through quickly for each route.
 const MOST_PREFIXES: usize = 1000;
 
+/// Two connect retries and a graceful restart's first updates fit in.
+const DEFAULT_REQUIRE_TIMEOUT: Duration = Duration(StdDuration::from_secs(120));
+
+/// Whoever waits longer is better helped by a person.
+const MAX_REQUIRE_TIMEOUT: Duration = Duration(StdDuration::from_secs(3600));
+
 /// 0 to 4294967295.
 const U32: RangeInclusive<i64> = 0..=u32::MAX as i64;
 
@@ -32,17 +43,55 @@ const U32: RangeInclusive<i64> = 0..=u32::MAX as i64;
 /// # Errors
 /// The path of the first field that is to be changed, and why.
 pub(super) fn bgp_plan(spec: BgpSpec) -> Result<BgpPlan, FieldError> {
-    let BgpSpec { asn, router_id, listen_port, peers, import, aggregation, anycast_weight } = spec;
+    let at = Path::new("spec.bgp").field("asn");
+    let missing = "missing: write the node's autonomous system, here or in a template";
+    let own = as_number(&at, spec.asn.ok_or_else(|| at.refuse(missing))?)?;
+    plan(spec, own, Own::Said(own))
+}
+
+/// Validates what one NodeConfig says in `spec.bgp`, which may be a part of the whole.
+///
+/// # Errors
+/// As [`bgp_plan`].
+pub(super) fn check_bgp(spec: BgpSpec) -> Result<(), FieldError> {
+    if spec.asn.is_some() {
+        return bgp_plan(spec).map(drop);
+    }
+    plan(spec, Asn(NonZeroU32::MIN), Own::Elsewhere).map(drop)
+}
+
+/// Where the node's autonomous system is said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Own {
+    /// Here.
+    Said(Asn),
+    /// In another NodeConfig: what depends on it is checked with that.
+    Elsewhere,
+}
+
+fn plan(spec: BgpSpec, asn: Asn, own: Own) -> Result<BgpPlan, FieldError> {
+    let BgpSpec {
+        asn: _,
+        router_id,
+        listen_port,
+        peers,
+        import,
+        aggregation,
+        anycast_weight,
+        require_established,
+    } = spec;
     let at = Path::new("spec.bgp");
-    let own = as_number(&at.field("asn"), asn)?;
     Ok(BgpPlan {
-        asn: own,
+        asn,
         router_id: router_id.map(|text| self::router_id(&at.field("routerID"), &text)).transpose()?,
         listen_port: port(&at.field("listenPort"), listen_port)?,
         peers: self::peers(&at.field("peers"), own, peers)?,
         import: self::import(&at.field("import").field("prefixes"), import)?,
         aggregation: self::aggregation(aggregation),
         anycast_weight: self::anycast_weight(anycast_weight),
+        require_established: require_established
+            .map(|spec| self::require_established(&at.field("requireEstablished"), spec))
+            .transpose()?,
     })
 }
 
@@ -64,13 +113,25 @@ fn anycast_weight(given: Option<crds::AnycastWeight>) -> AnycastWeight {
     }
 }
 
+fn require_established(at: &Path, spec: RequireEstablishedSpec) -> Result<RequireEstablished, FieldError> {
+    let RequireEstablishedSpec { percent, timeout } = spec;
+    let at_percent = at.field("percent");
+    let percent: u16 = number(&at_percent, percent.unwrap_or(Scalar(100)), 1..=100)?;
+    let timeout = timeout.unwrap_or(DEFAULT_REQUIRE_TIMEOUT);
+    if timeout > MAX_REQUIRE_TIMEOUT {
+        return Err(at.field("timeout").refuse(format_args!("{timeout} is too long: at most 1h")));
+    }
+    let percent = Within::new(percent).ok_or_else(|| at_percent.refuse("1 to 100"))?;
+    Ok(RequireEstablished { percent, timeout: timeout.0 })
+}
+
 fn router_id(at: &Path, text: &str) -> Result<RouterId, FieldError> {
     let id = text.trim().parse::<Ipv4Addr>().ok().and_then(RouterId::new);
     let accepted = "is not a BGP identifier: write one as an IPv4 address, 192.0.2.1, but not 0.0.0.0";
     id.ok_or_else(|| at.refuse(format_args!("{} {accepted}", quoted(text))))
 }
 
-fn peers(at: &Path, own: Asn, specs: Vec<PeerSpec>) -> Result<Vec<Peer>, FieldError> {
+fn peers(at: &Path, own: Own, specs: Vec<PeerSpec>) -> Result<Vec<Peer>, FieldError> {
     at_most(at, specs.len(), MOST_PEERS)?;
     let mut peers: Vec<Peer> = Vec::with_capacity(specs.len());
     for (index, spec) in specs.into_iter().enumerate() {

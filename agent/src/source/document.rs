@@ -1,14 +1,15 @@
 //! One YAML document of a manifest file: its text, its kind, and core's words for it.
 
 mod namespace;
+mod node;
 mod outline;
-mod pod;
-mod reason;
+pub(super) mod pod;
+pub(super) mod reason;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use flock_core::claim;
-use flock_core::node::NodePlan;
 use flock_core::pod::Pod;
 use flock_core::selector::Labels;
 use flock_crds::API_VERSION;
@@ -16,20 +17,26 @@ use flock_crds::address_pool::AddressPool;
 use flock_crds::node_config::NodeConfig;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use serde_saphyr::Error as ReadError;
 
 use self::namespace::NamespaceManifest;
+pub(super) use self::node::NodeManifest;
 use self::outline::{About, Outline};
 use self::pod::PodManifest;
 use self::reason::{one_line, readers_reason, shortened};
+use super::Place;
 use super::address_pool::address_pool;
-use super::node_config::{FieldError, node_plan};
+use super::node_config::{FieldError, as_typed, part};
+use super::objects::{ConfigObject, NodeObject};
 
 /// What a document says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Object {
-    /// A node's configuration.
-    Node(NodePlan),
+    /// A node's configuration, or a part of that of several.
+    NodeConfig(Arc<ConfigObject>),
+    /// A node: its name, and what templates and pools ask of it.
+    Node(String, NodeObject),
     /// A pod.
     Pod(Arc<Pod>),
     /// A namespace: its name and its labels.
@@ -101,6 +108,10 @@ impl Document<'_> {
         match (api_version.as_str(), kind.as_str()) {
             (API_VERSION, "NodeConfig") => self.node_config(),
             ("v1", "Pod") => self.pod(),
+            ("v1", "Node") => {
+                let NodeManifest { name, node } = self.parse()?;
+                Ok(Reading::of(Object::Node(name, node)))
+            }
             ("v1", "Namespace") => self.parse::<NamespaceManifest>().map(|read| Reading::of(read.into())),
             (API_VERSION, "AddressPool") => self.address_pool(),
             ("networking.k8s.io/v1", "NetworkPolicy") => {
@@ -121,19 +132,35 @@ impl Document<'_> {
         let config: NodeConfig = self.parse()?;
         let unserved = config.spec.unserved();
         let name = config.metadata.name.clone();
-        let plan = node_plan(config).map_err(|error| self.refuse_field("NodeConfig", &name, &error))?;
+        let object = self
+            .config_object(config)
+            .and_then(part)
+            .map_err(|error| self.refuse_field("NodeConfig", &name, &error))?;
         let remarks = unserved.into_iter().map(|field| {
             let text =
                 format!("NodeConfig {name}: spec.{field} is not served by this release: it has no effect");
             (self.line_of_field(&format!("spec.{field}")), one_line(&text))
         });
-        Ok(Reading { object: Some(Object::Node(plan)), remarks: remarks.collect() })
+        Ok(Reading { object: Some(Object::NodeConfig(Arc::new(object))), remarks: remarks.collect() })
+    }
+
+    fn config_object(&self, config: NodeConfig) -> Result<ConfigObject, FieldError> {
+        let NodeConfig { metadata, spec, .. } = config;
+        let refuse = |error: ReadError| FieldError { field: "spec".to_owned(), reason: error.to_string() };
+        let mut value: Value = serde_saphyr::from_str(self.text).map_err(refuse)?;
+        let value = as_typed(value["spec"].take(), &spec)?;
+        let place = Place::File { path: PathBuf::new(), line: Some(self.first_line) };
+        Ok(ConfigObject {
+            annotations: metadata.annotations,
+            ..ConfigObject::new(&metadata.name, place, value)
+        })
     }
 
     fn address_pool(&self) -> Result<Reading, Refusal> {
-        let pool: AddressPool = self.parse()?;
-        let name = pool.metadata.name.clone();
-        let pool = address_pool(pool).map_err(|error| self.refuse_field("AddressPool", &name, &error))?;
+        let AddressPool { metadata, spec, .. } = self.parse()?;
+        let name = metadata.name;
+        let pool = address_pool(name.clone(), spec)
+            .map_err(|error| self.refuse_field("AddressPool", &name, &error))?;
         Ok(Reading::of(Object::AddressPool(pool)))
     }
 

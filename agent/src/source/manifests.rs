@@ -4,7 +4,7 @@
 //! typing error, or a file seen while it is being written, takes nothing away.
 //!
 //! ```text
-//!  inotify ──event──▶ Notices ──Scope──▶ Files::read ──▶ merge ──▶ watch<Desired>
+//!  inotify ──event──▶ Notices ──Scope──▶ Files::read ──▶ merge ──Objects──▶ compose ──▶ watch<Desired>
 //!                        ▲                   ▲
 //!                   every 30 s            refresh
 //! ```
@@ -24,16 +24,24 @@ use tokio::sync::watch;
 use self::file::Files;
 use self::merge::merge;
 use self::notices::{Notices, Scope};
-use super::{Desired, Problem, Source};
+use super::compose::Composer;
+use super::{Desired, Source, log_new_problems};
+use crate::store::Files as Storage;
 
 /// The manifests of one node.
 #[derive(Debug)]
 pub struct Manifests {
     dir: PathBuf,
-    node: String,
-    files: Mutex<Files>,
+    read: Mutex<Reader>,
     notices: Arc<Notices>,
     desired: watch::Sender<Arc<Desired>>,
+}
+
+/// The files, and what is made of them.
+#[derive(Debug)]
+struct Reader {
+    files: Files,
+    composer: Composer,
 }
 
 /// The folder cannot be used at all.
@@ -58,12 +66,31 @@ pub enum ManifestsError {
 }
 
 impl Manifests {
-    /// Reads the folder for the first time.
+    /// Reads the folder for the first time. The last good configuration is remembered as long as the agent lives.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
     pub fn open(dir: &Path, node: &str) -> Result<Arc<Self>, ManifestsError> {
+        Self::with(dir, Composer::new(node))
+    }
+
+    /// As [`Manifests::open`], with the last good configuration kept in `run_dir` for a restart.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub fn open_kept(
+        dir: &Path,
+        node: &str,
+        storage: impl Storage,
+        run_dir: &Path,
+    ) -> Result<Arc<Self>, ManifestsError> {
+        Self::with(dir, Composer::kept_in(node, storage, run_dir))
+    }
+
+    fn with(dir: &Path, composer: Composer) -> Result<Arc<Self>, ManifestsError> {
         let manifests = Self {
             dir: dir.to_owned(),
-            node: node.to_owned(),
-            files: Mutex::default(),
+            read: Mutex::new(Reader { files: Files::default(), composer }),
             notices: Arc::default(),
             desired: watch::channel(Arc::default()).0,
         };
@@ -104,9 +131,11 @@ impl Manifests {
     /// Reads what has changed and publishes the whole.
     fn read(&self, scope: &Scope) -> io::Result<()> {
         // Held until it is published: of two readings at a time the one that began later is not overtaken.
-        let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut reader = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        let Reader { files, composer } = &mut *reader;
         files.read(&self.dir, scope)?;
-        self.publish(merge(&files, &self.node));
+        let (objects, problems) = merge(files);
+        self.publish(composer.compose(objects, problems));
         Ok(())
     }
 
@@ -127,23 +156,19 @@ impl Source for Arc<Manifests> {
         self.desired.subscribe()
     }
 
-    async fn refresh(&self, _pod: &PodName) {
+    /// The folder is read before anybody asks.
+    async fn known(&self) {}
+
+    fn trouble(&self) -> Option<String> {
+        None
+    }
+
+    async fn refresh(&self, _pod: &PodName, _uid: Option<&str>) {
         self.reread(self.notices.scope()).await;
     }
 
     fn advice(&self, object: &str) -> String {
         format!("write {object} into {}", self.dir.display())
-    }
-}
-
-fn log_new_problems(before: &[Problem], now: &[Problem]) {
-    for problem in now.iter().filter(|problem| !before.contains(problem)) {
-        tracing::error!(
-            file = %problem.file.display(),
-            line = problem.line,
-            reason = problem.reason,
-            "manifest not obeyed; where it said something else before, that stays"
-        );
     }
 }
 

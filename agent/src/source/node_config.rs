@@ -1,4 +1,11 @@
-//! From NodeConfig, as people write it, to the node's plan.
+//! From NodeConfig, as people write it, to the node's plan: [`part`] reads one object by itself, [`node_plan`] takes
+//! what a node's objects say together.
+
+mod part;
+mod plain;
+
+pub(super) use part::{part, typed, without_nulls};
+pub(super) use plain::as_typed;
 
 use std::fmt::Display;
 use std::time::Duration;
@@ -7,13 +14,13 @@ use flock_core::claim::Claims;
 use flock_core::host::MIN_MTU6;
 use flock_core::node::{AnycastPlan, EstablishedConnections, FamilyDefaults, NodePlan, Pools, Uplinks};
 use flock_core::prefix::{Cidr4, Cidr6, Family, PrefixError};
-use flock_crds::node_config::{self as crds, AnycastSpec, IpFamily, NodeConfig, NodeConfigSpec, Prefix};
+use flock_crds::node_config::{self as crds, AnycastSpec, IpFamily, NodeConfigSpec, Prefix};
 use ipnet::IpNet;
 
-use super::bgp::bgp_plan;
+use super::bgp::{bgp_plan, check_bgp};
 
 /// The annotation that gives the node's default `ip-algo`.
-const IP_ALGO: &str = "flock.fritzlab.net/ip-algo";
+pub(super) const IP_ALGO: &str = "flock.fritzlab.net/ip-algo";
 
 /// How long a released IPv4 address rests when NodeConfig does not say: longer than a connection attempt to the
 /// pod that had it goes on retrying (RFC 6298 backs off to tens of seconds), shorter than anybody waits for a pod.
@@ -40,13 +47,16 @@ fn field(path: impl Into<String>) -> impl FnOnce(&dyn Display) -> FieldError {
     move |reason| FieldError { field, reason: reason.to_string() }
 }
 
-/// Validates a NodeConfig.
-pub(super) fn node_plan(config: NodeConfig) -> Result<NodePlan, FieldError> {
-    let NodeConfig { metadata, spec, .. } = config;
+/// Validates what a node's NodeConfigs say together.
+pub(super) fn node_plan(
+    name: &str,
+    ip_algo: Option<String>,
+    spec: NodeConfigSpec,
+) -> Result<NodePlan, FieldError> {
     let pools = pools(&spec)?;
     let mtu = mtu(&spec, &pools)?;
     Ok(NodePlan {
-        name: metadata.name,
+        name: name.to_owned(),
         pools,
         defaults: FamilyDefaults { v6: spec.defaults.ipv6, v4: spec.defaults.ipv4 },
         primary: match spec.primary_family {
@@ -56,11 +66,17 @@ pub(super) fn node_plan(config: NodeConfig) -> Result<NodePlan, FieldError> {
         uplinks: uplinks(&spec)?,
         mtu,
         cooldown: cooldown(&spec)?,
-        ip_algo: metadata.annotations.get(IP_ALGO).cloned(),
+        ip_algo,
         claims: claims(spec.claims),
         anycast: anycast(spec.anycast)?,
         bgp: spec.bgp.map(bgp_plan).transpose()?,
     })
+}
+
+/// Validates what one NodeConfig says, which may be a part of the whole.
+fn check(mut spec: NodeConfigSpec) -> Result<(), FieldError> {
+    spec.bgp.take().map(check_bgp).transpose()?;
+    node_plan("", None, spec).map(drop)
 }
 
 fn pools(spec: &NodeConfigSpec) -> Result<Pools, FieldError> {

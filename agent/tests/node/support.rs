@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex};
 
 use flock_agent::attach::{AddCall, Attachments, Parts};
 use flock_agent::environment::Clock;
+use flock_agent::notice::Notices;
 use flock_agent::source::{Desired, Source};
 use flock_agent::store::{Files, Store};
 use flock_core::attachment::{AttachmentId, PodName};
@@ -139,7 +140,13 @@ impl Source for Told {
         self.0.subscribe()
     }
 
-    async fn refresh(&self, _: &PodName) {}
+    async fn known(&self) {}
+
+    fn trouble(&self) -> Option<String> {
+        None
+    }
+
+    async fn refresh(&self, _: &PodName, _: Option<&str>) {}
 
     fn advice(&self, object: &str) -> String {
         format!("tell the test of {object}")
@@ -228,6 +235,7 @@ impl World {
             store: Store::open(files, Path::new("/run/flock")).unwrap(),
             clock: Box::new(self.clock.clone()),
             tombstones: self.run_dir.path().join("tombstones"),
+            notices: Notices::nowhere(),
         }))
     }
 

@@ -101,11 +101,12 @@ fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().collect();
     let config = Config {
         node: argument(&arguments, "--node")?,
-        manifests: PathBuf::from(argument(&arguments, "--manifests")?),
+        source: app::Origin::Manifests(PathBuf::from(argument(&arguments, "--manifests")?)),
         run_dir: PathBuf::from(argument(&arguments, "--run-dir")?),
         sweep_interval: Duration::from_secs(30),
         bird: app::Bird::External,
         metrics: None,
+        cni: None,
     };
     let last = std::env::var("FLOCK_DIE_AT").context("FLOCK_DIE_AT")?.parse()?;
     let gate = Mortal { taken: Arc::default(), last };

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::num::{NonZeroU8, NonZeroU16, NonZeroU32};
-use std::path::PathBuf;
 use std::time::Duration;
 
 use flock_core::anycast::Announced;
@@ -11,8 +10,9 @@ use flock_core::attachment::IfName;
 use flock_core::bgp::community::{Community, ExtendedCommunity, LargeCommunity};
 use flock_core::bgp::config::Password;
 use flock_core::bgp::plan::{
-    Aggregation, AnycastWeight, Asn, Attributes, Bfd, BfdInterval, BgpPlan, Families, GracefulRestart, Peer,
-    PeerAddress, PrefixRange, Prepend, Reach, RestartTime, RouterId, Timers, not_a_router,
+    Aggregation, AnycastWeight, Asn, Attributes, Bfd, BfdInterval, BgpPlan, Families, GracefulRestart,
+    PasswordSource, Peer, PeerAddress, PrefixRange, Prepend, Reach, RestartTime, RouterId, Timers,
+    not_a_router,
 };
 use flock_core::bgp::resolve::Surroundings;
 use flock_core::bgp::subnet::{NodeAddress, Subnets};
@@ -37,7 +37,7 @@ pub(crate) struct Scene {
     pub(crate) pods: BTreeSet<PodAddresses>,
     pub(crate) announced: Announced,
     pub(crate) claimable: BTreeSet<IpNet>,
-    pub(crate) passwords: BTreeMap<PathBuf, Result<Password, String>>,
+    pub(crate) passwords: BTreeMap<PasswordSource, Result<Password, String>>,
 }
 
 impl Scene {
@@ -71,8 +71,8 @@ pub(crate) fn scene() -> impl Strategy<Value = Scene> {
         let plan = plan(subnets.clone());
         let interfaces = btree_set(select(INTERFACES.to_vec()).prop_map(|name| name.parse().unwrap()), 0..3);
         let pods = btree_set(pod(pools.clone()), 0..20);
-        let secrets =
-            BTreeMap::from(PASSWORDS.map(|(file, content)| (PathBuf::from(file), password(content))));
+        let source = |file: &str| PasswordSource::File(file.into());
+        let secrets = BTreeMap::from(PASSWORDS.map(|(file, content)| (source(file), password(content))));
         let node = (plan, btree_set(net(), 0..5), interfaces, pods, claims::claims());
         node.prop_map(move |(plan, cluster, uplinks, pods, (announced, claimable))| {
             let (pools, subnets, passwords) = (pools.clone(), subnets.clone(), secrets.clone());
@@ -198,7 +198,7 @@ fn peer(own: Asn, subnets: Subnets) -> impl Strategy<Value = Peer> {
                 port,
                 asn,
                 source,
-                password_file: password_file.map(PathBuf::from),
+                password: password_file.map(|path| PasswordSource::File(path.into())),
                 timers,
                 reach,
                 ttl_security,

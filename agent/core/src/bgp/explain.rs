@@ -56,16 +56,16 @@ pub fn why_down(own: Asn, peer: &Peer, session: &ObservedSession, refusals: Md5R
 
 fn password(peer: &Peer, refusals: Md5Refusals) -> Option<String> {
     let Md5Refusals { wrong, unsigned, unexpected } = refusals;
-    match &peer.password_file {
-        Some(file) if wrong > 0 => Some(format!(
-            "segments arrive that are signed with another TCP MD5 password ({wrong} refused): compare {} with the router's",
-            file.display()
+    match &peer.password {
+        Some(source) if wrong > 0 => Some(format!(
+            "segments arrive that are signed with another TCP MD5 password ({wrong} refused): compare {source} with the router's"
         )),
-        Some(_) if unsigned > 0 => Some(format!(
-            "segments arrive without a TCP MD5 signature ({unsigned} refused): set the password on the router too, or leave out passwordFile"
+        Some(source) if unsigned > 0 => Some(format!(
+            "segments arrive without a TCP MD5 signature ({unsigned} refused): set the password on the router too, or leave out {}",
+            source.field()
         )),
         None if unexpected > 0 => Some(format!(
-            "segments arrive with a TCP MD5 signature ({unexpected} refused): the router has a password for this node; set passwordFile"
+            "segments arrive with a TCP MD5 signature ({unexpected} refused): the router has a password for this node; set passwordFile or passwordSecret"
         )),
         _ => None,
     }
@@ -75,7 +75,7 @@ fn cause(own: Asn, peer: &Peer, said: &str) -> Option<String> {
     let Peer { address, port, asn, .. } = peer;
     Some(match said {
         "" if peer.passive => format!("waiting for {address} to connect (passive)"),
-        "" if peer.password_file.is_some() => {
+        "" if peer.password.is_some() => {
             format!("no answer from {address} port {port}: is it reachable, and has it the same password?")
         }
         "" => format!("no answer from {address} port {port}: is it reachable, and does it know this node?"),
@@ -106,11 +106,12 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::super::observed::SessionState;
+    use super::super::plan::PasswordSource;
     use super::*;
 
     fn peer(password: bool) -> Peer {
         Peer {
-            password_file: password.then(|| "/etc/tor".into()),
+            password: password.then(|| PasswordSource::File("/etc/tor".into())),
             ..Peer::new("192.0.2.1".parse().unwrap(), Asn(65000.try_into().unwrap()))
         }
     }

@@ -13,6 +13,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 use std::num::{NonZeroU8, NonZeroU16, NonZeroU32};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::community::{Community, ExtendedCommunity, LargeCommunity};
 use crate::prefix::Family;
@@ -34,6 +35,8 @@ pub struct BgpPlan {
     pub aggregation: Aggregation,
     /// How routers are told how many pods serve an anycast address here.
     pub anycast_weight: AnycastWeight,
+    /// What a node that starts waits for before pods are scheduled to it; none: nothing.
+    pub require_established: Option<RequireEstablished>,
 }
 
 impl BgpPlan {
@@ -47,8 +50,18 @@ impl BgpPlan {
             import: Vec::new(),
             aggregation: Aggregation::default(),
             anycast_weight: AnycastWeight::default(),
+            require_established: None,
         }
     }
+}
+
+/// `spec.bgp.requireEstablished`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RequireEstablished {
+    /// How many of the peers must have a session, in per cent.
+    pub percent: Within<1, 100>,
+    /// After so long the node is taken as it is.
+    pub timeout: Duration,
 }
 
 /// The port of BGP (RFC 4271, section 8.2.1).
@@ -146,8 +159,8 @@ pub struct Peer {
     /// The node's end of the session; none: the node's address on the peer's subnet. Always of the family of
     /// `address`, and never there for a link-local peer.
     pub source: Option<IpAddr>,
-    /// The file that holds the TCP MD5 password (RFC 2385).
-    pub password_file: Option<PathBuf>,
+    /// Where the TCP MD5 password (RFC 2385) is; none: the session has none.
+    pub password: Option<PasswordSource>,
     /// Session timers.
     pub timers: Timers,
     /// How far away it is.
@@ -179,7 +192,7 @@ impl Peer {
             port: BGP_PORT,
             asn,
             source: None,
-            password_file: None,
+            password: None,
             timers: Timers::DEFAULT,
             reach: Reach::Direct,
             ttl_security: false,
@@ -189,6 +202,39 @@ impl Peer {
             import_limit: None,
             export_limit: None,
             passive: false,
+        }
+    }
+}
+
+/// Where a password is.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum PasswordSource {
+    /// In a file of the node.
+    File(PathBuf),
+    /// In a Secret of the agent's namespace.
+    Secret {
+        /// The Secret's name.
+        name: String,
+        /// The key in its `data`.
+        key: String,
+    },
+}
+
+impl PasswordSource {
+    /// The field of a peer that names it.
+    pub fn field(&self) -> &'static str {
+        match self {
+            PasswordSource::File(_) => "passwordFile",
+            PasswordSource::Secret { .. } => "passwordSecret",
+        }
+    }
+}
+
+impl fmt::Display for PasswordSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            PasswordSource::File(path) => path.display().fmt(f),
+            PasswordSource::Secret { name, key } => write!(f, "Secret {name}, key {key}"),
         }
     }
 }

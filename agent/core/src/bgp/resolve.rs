@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 use std::num::NonZeroU32;
-use std::path::PathBuf;
 
 use ipnet::IpNet;
 
 use super::config::{BirdConfig, BirdIdent, Channel, Origin, Password, Session, Sourced};
 use super::control::BirdVersion;
 use super::plan::{
-    Aggregation, AnycastWeight, Asn, BGP_PORT, BgpPlan, Peer, PeerAddress, PrefixRange, Reach, RouterId,
+    Aggregation, AnycastWeight, Asn, BGP_PORT, BgpPlan, PasswordSource, Peer, PeerAddress, PrefixRange,
+    Reach, RouterId,
 };
 use super::subnet::{NodeAddress, Subnets};
 use crate::anycast::Announced;
@@ -38,8 +38,8 @@ pub struct Surroundings<'a> {
     pub announced: &'a Announced,
     /// What pods may claim: all AddressPools' prefixes.
     pub claimable: &'a BTreeSet<IpNet>,
-    /// The content of each password file that the plan names, or why there is none.
-    pub passwords: &'a BTreeMap<PathBuf, Result<Password, String>>,
+    /// Each password that the plan names, or why there is none.
+    pub passwords: &'a BTreeMap<PasswordSource, Result<Password, String>>,
     /// The BIRD that runs; none: not known yet.
     pub bird: Option<BirdVersion>,
 }
@@ -166,9 +166,9 @@ fn protected(around: &Surroundings<'_>) -> BTreeSet<IpNet> {
 fn session(index: usize, peer: &Peer, around: &Surroundings<'_>) -> Result<Session, String> {
     let at = Path { index };
     let own = own_end(&at, peer, around)?;
-    let password = match &peer.password_file {
+    let password = match &peer.password {
         None => None,
-        Some(file) => Some(password(&at, file, around)?),
+        Some(source) => Some(password(&at, source, around)?),
     };
     let channels: Result<_, String> =
         peer.families.iter().map(|family| channel(&at, peer, family, &own, around)).collect();
@@ -236,16 +236,15 @@ fn not_beside(ip: IpAddr) -> String {
     )
 }
 
-fn password(at: &Path, file: &PathBuf, around: &Surroundings<'_>) -> Result<Password, String> {
-    let reason = match around.passwords.get(file) {
+fn password(at: &Path, source: &PasswordSource, around: &Surroundings<'_>) -> Result<Password, String> {
+    let reason = match around.passwords.get(source) {
         Some(Ok(password)) => return Ok(password.clone()),
         Some(Err(reason)) => reason.as_str(),
         None => "not read yet",
     };
-    let file = file.display();
     Err(at.refuse(
-        "passwordFile",
-        format_args!("{file}: {reason}: the session is not started without its password"),
+        source.field(),
+        format_args!("{source}: {reason}: the session is not started without its password"),
     ))
 }
 

@@ -182,7 +182,8 @@ impl State {
     }
 
     pub(super) fn add_namespace(&mut self, netns: &Path) {
-        self.namespaces.entry(netns.to_owned()).or_default();
+        // As runtimes leave it.
+        self.namespaces.insert(netns.to_owned(), true);
     }
 
     pub(super) fn remove_namespace(&mut self, netns: &Path) {

@@ -17,6 +17,7 @@ use self::fake::{FakeBird, Script};
 use super::*;
 use crate::anycast::Announcement;
 use crate::attach::HostView;
+use crate::bgp::Secrets;
 use crate::source::Desired;
 use crate::store::Disk;
 
@@ -48,6 +49,7 @@ struct Node {
     _host: watch::Sender<HostView>,
     view: watch::Receiver<Arc<BgpView>>,
     speaker: tokio::task::JoinHandle<()>,
+    _secrets: watch::Sender<Secrets>,
 }
 
 impl Node {
@@ -63,13 +65,19 @@ impl Node {
         let (pods, pods_seen) = watch::channel(BTreeSet::new());
         let (host, host_seen) = watch::channel(HostView { subnets, ..HostView::default() });
         let (announced, announced_seen) = watch::channel(Arc::new(announcement));
-        let inputs =
-            Inputs { desired: desired_seen, host: host_seen, pods: pods_seen, announced: announced_seen };
+        let secrets = watch::Sender::default();
+        let inputs = Inputs {
+            desired: desired_seen,
+            host: host_seen,
+            pods: pods_seen,
+            announced: announced_seen,
+            secrets: secrets.subscribe(),
+        };
         let files = ConfFiles::open(Disk, dir.path()).unwrap();
         let speaker = Speaker::new(inputs, files, dir.path());
         let view = speaker.follow();
         let speaker = tokio::spawn(speaker.run(std::future::pending()));
-        Self { dir, desired, pods, announced, _host: host, view, speaker }
+        Self { dir, desired, pods, announced, _host: host, view, speaker, _secrets: secrets }
     }
 
     /// The agent dies; what it has written stays.

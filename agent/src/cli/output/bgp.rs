@@ -16,7 +16,7 @@ pub(in super::super) fn bgp(status: &[u8], format: Format) -> Result<String, Str
 }
 
 fn text(status: &BgpStatus) -> String {
-    let BgpStatus { bird, config, peers } = status;
+    let BgpStatus { bird, config, established: _, peers } = status;
     let mut text =
         format!("{:<10} {}\n{:<10} {}\n\n", "bird", self::bird(bird), "config", self::config(config));
     let rows = peers.iter().map(|peer| {
@@ -97,6 +97,7 @@ mod tests {
         BgpStatus {
             bird: BirdStatus { state: named("Running"), version: Some(named("2.0.12")), reason: None },
             config: BgpConfigStatus { state: named("Pending"), ..Default::default() },
+            established: named("0/1"),
             peers: vec![peer],
         }
     }

@@ -9,16 +9,16 @@ use std::str::FromStr;
 use std::time::Duration as StdDuration;
 
 use flock_core::bgp::plan::{
-    Asn, Attributes, Bfd, BfdInterval, Families, GracefulRestart, Peer, PeerAddress, Prepend, Reach,
-    RestartTime, Timers, not_a_router,
+    Attributes, Bfd, BfdInterval, Families, GracefulRestart, PasswordSource, Peer, PeerAddress, Prepend,
+    Reach, RestartTime, Timers, not_a_router,
 };
 use flock_core::prefix::Family;
-use flock_crds::bgp::{BfdSpec, CommunitiesSpec, GracefulRestartSpec, PeerSpec, Scalar};
+use flock_crds::bgp::{BfdSpec, CommunitiesSpec, GracefulRestartSpec, PeerSpec, Scalar, SecretKeyRef};
 use flock_crds::duration::Duration;
 use flock_crds::node_config::IpFamily;
 
 use super::super::field::{Path, at_most, number, positive, quoted};
-use super::{FieldError, U32, as_number};
+use super::{FieldError, Own, U32, as_number};
 
 /// What BFD asks for unless said: a link that is lost is noticed within a second, and a router's slow path keeps up.
 const DEFAULT_BFD_INTERVAL: Duration = Duration(StdDuration::from_millis(300));
@@ -32,6 +32,9 @@ const DEFAULT_RESTART_TIME: Duration = Duration(StdDuration::from_secs(120));
 /// PATH_MAX, the kernel's longest path.
 const LONGEST_PATH: usize = 4096;
 
+/// RFC 1123, section 2.1: names of Kubernetes' objects.
+const LONGEST_NAME: usize = 253;
+
 /// More of a kind do not fit what routers take beside a path.
 const MOST_COMMUNITIES: usize = 32;
 
@@ -40,13 +43,19 @@ const MOST_COMMUNITIES: usize = 32;
 enum Session {
     Internal,
     External,
+    /// The node's is said in another NodeConfig.
+    Either,
 }
 
 /// Validates one peer of a node in the autonomous system `own`.
-pub(super) fn peer(at: &Path, own: Asn, spec: PeerSpec) -> Result<Peer, FieldError> {
+pub(super) fn peer(at: &Path, own: Own, spec: PeerSpec) -> Result<Peer, FieldError> {
     let asn = as_number(&at.field("asn"), spec.asn)?;
     let address: PeerAddress = parsed(&at.field("address"), &spec.address)?;
-    let session = if asn == own { Session::Internal } else { Session::External };
+    let session = match own {
+        Own::Said(own) if own == asn => Session::Internal,
+        Own::Said(_) => Session::External,
+        Own::Elsewhere => Session::Either,
+    };
     let timers = timers(at, &spec)?;
     let PeerSpec {
         address: _,
@@ -54,6 +63,7 @@ pub(super) fn peer(at: &Path, own: Asn, spec: PeerSpec) -> Result<Peer, FieldErr
         port,
         source_address,
         password_file,
+        password_secret,
         hold_time: _,
         keepalive_time: _,
         connect_retry_time: _,
@@ -74,7 +84,7 @@ pub(super) fn peer(at: &Path, own: Asn, spec: PeerSpec) -> Result<Peer, FieldErr
         port: super::port(&at.field("port"), port)?,
         asn,
         source: source_address.map(|text| source(&at.field("sourceAddress"), &address, &text)).transpose()?,
-        password_file: password_file.map(|text| path(&at.field("passwordFile"), text)).transpose()?,
+        password: password(at, password_file, password_secret)?,
         timers,
         reach: reach(&at.field("multihop"), &address, multihop)?,
         ttl_security: ttl_security.is_some_and(|Scalar(on)| on),
@@ -121,6 +131,36 @@ fn not_a_source(ip: IpAddr, peer: &PeerAddress) -> Option<String> {
         ip => not_a_router(ip)
             .map(|what| format!("{ip} is {what}, not one that a node can have towards a router")),
     }
+}
+
+fn password(
+    at: &Path,
+    file: Option<String>,
+    secret: Option<SecretKeyRef>,
+) -> Result<Option<PasswordSource>, FieldError> {
+    let at_secret = at.field("passwordSecret");
+    match (file, secret) {
+        (None, None) => Ok(None),
+        (Some(text), None) => path(&at.field("passwordFile"), text).map(PasswordSource::File).map(Some),
+        (None, Some(SecretKeyRef { name, key })) => {
+            let key = key.unwrap_or_else(|| "password".to_owned());
+            let name = secret_part(&at_secret.field("name"), name)?;
+            Ok(Some(PasswordSource::Secret { name, key: secret_part(&at_secret.field("key"), key)? }))
+        }
+        (Some(_), Some(_)) => {
+            Err(at_secret.refuse("there is passwordFile too: a session has one password, leave one out"))
+        }
+    }
+}
+
+/// As the API server has names and keys of Secrets: then they can stand in a path and in a log.
+fn secret_part(at: &Path, text: String) -> Result<String, FieldError> {
+    let known = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    let fits = !text.is_empty() && text.len() <= LONGEST_NAME && text.chars().all(known);
+    if fits && text != "." && text != ".." {
+        return Ok(text);
+    }
+    Err(at.refuse(format_args!("{} is no name: up to 253 letters, digits, '-', '_' and '.'", quoted(&text))))
 }
 
 /// A path is read by the agent only. Without control characters it can be shown in a log as it is.

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use flock_core::bgp::community::{Community, ExtendedCommunity, LargeCommunity};
 use flock_core::bgp::plan::{
-    AnycastWeight, Attributes, Bfd, BfdInterval, Families, GracefulRestart, PeerAddress, Prepend, Reach,
-    RestartTime, Timers,
+    AnycastWeight, Attributes, Bfd, BfdInterval, Families, GracefulRestart, PasswordSource, PeerAddress,
+    Prepend, Reach, RestartTime, Timers,
 };
 use flock_core::prefix::Family;
 
@@ -65,7 +65,7 @@ fn read(file: &str) -> Result<Reading, Refusal> {
 
 fn plan(bgp: &str) -> BgpPlan {
     match read(&document(bgp)).unwrap().object {
-        Some(Object::Node(node)) => node.bgp.unwrap(),
+        Some(Object::NodeConfig(config)) => config.alone().unwrap().bgp.unwrap(),
         other => panic!("{other:?}"),
     }
 }
@@ -97,7 +97,7 @@ fn full_peer() -> Peer {
         port: 2179.try_into().unwrap(),
         asn: Asn(65000.try_into().unwrap()),
         source: Some("2001:db8:a::2".parse().unwrap()),
-        password_file: Some(PathBuf::from("/etc/flock/tor.password")),
+        password: Some(PasswordSource::File(PathBuf::from("/etc/flock/tor.password"))),
         timers: Timers::new(seconds(30), seconds(10), seconds(5)).unwrap(),
         reach: Reach::Multihop(4.try_into().unwrap()),
         ttl_security: true,
@@ -125,7 +125,7 @@ fn plain_peer(address: &str, asn: u32) -> Peer {
         port: BGP_PORT,
         asn: Asn(asn.try_into().unwrap()),
         source: None,
-        password_file: None,
+        password: None,
         timers: Timers::new(seconds(30), seconds(10), seconds(5)).unwrap(),
         reach: Reach::Direct,
         ttl_security: false,
@@ -161,6 +161,7 @@ fn a_full_document_becomes_the_plan() {
         import: vec![range("::/0", None, Some(0)), range("10.0.0.0/8", Some(16), Some(24))],
         aggregation: Aggregation::Both,
         anycast_weight: AnycastWeight::LinkBandwidth,
+        require_established: None,
     };
     assert_eq!(plan(FULL), expected);
     assert_eq!(read(&document(FULL)).unwrap().remarks, []);
@@ -176,12 +177,12 @@ fn a_node_without_peers_has_defaults() {
         import: Vec::new(),
         aggregation: Aggregation::NodePrefix,
         anycast_weight: AnycastWeight::None,
+        require_established: None,
     };
     assert_eq!(plan("asn: 1"), expected);
-    let Some(Object::Node(node)) = read(&HEAD.replace("  bgp:\n", "  mtu: 1500\n")).unwrap().object else {
-        panic!()
-    };
-    assert_eq!(node.bgp, None);
+    let silent = read(&HEAD.replace("  bgp:\n", "  mtu: 1500\n")).unwrap().object;
+    let Some(Object::NodeConfig(config)) = silent else { panic!() };
+    assert_eq!(config.alone().unwrap().bgp, None);
 }
 
 #[test]
@@ -238,10 +239,12 @@ fn the_readme_shows_the_examples_and_they_are_accepted() {
     let shown: Vec<&str> = shown.into_iter().filter(|yaml| yaml.contains("\n  bgp:\n")).collect();
     let names = ["one-router", "two-routers", "route-reflector"];
     let examples = names.map(|name| file(&format!("deploy/examples/bgp-{name}.yaml")));
-    assert_eq!(shown, examples);
-    for yaml in &examples {
+    // A first template for a cluster is no example of a node.
+    let nodes = shown.iter().filter(|yaml| !yaml.contains("nodeSelector:"));
+    assert_eq!(nodes.collect::<Vec<_>>(), examples.each_ref());
+    for yaml in shown {
         let Reading { object, remarks } = read(yaml).unwrap();
-        assert!(matches!(object, Some(Object::Node(node)) if node.bgp.is_some()));
+        assert!(matches!(object, Some(Object::NodeConfig(config)) if config.alone().unwrap().bgp.is_some()));
         assert_eq!(remarks, []);
     }
 }

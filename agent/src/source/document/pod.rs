@@ -1,6 +1,7 @@
 //! A Pod as Kubernetes writes it, as far as the agent needs it. Every other field is ignored.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use flock_core::attachment::{NameError, PodName};
 use flock_core::pod::{Controller, Pod, Readiness};
@@ -10,8 +11,12 @@ use serde::de::IgnoredAny;
 use crate::source::field::{Path, quoted};
 use crate::source::node_config::FieldError;
 
+/// A static pod is kubelet's own. What the API server shows is a mirror of it, with a UID of its own; this annotation has
+/// the one that the runtime is told.
+const MIRROR: &str = "kubernetes.io/config.mirror";
+
 #[derive(Deserialize)]
-pub(super) struct PodManifest {
+pub(in crate::source) struct PodManifest {
     metadata: PodMeta,
     #[serde(default)]
     spec: PodSpec,
@@ -52,6 +57,8 @@ struct OwnerReference {
 struct PodSpec {
     node_name: Option<String>,
     #[serde(default)]
+    host_network: bool,
+    #[serde(default)]
     containers: Vec<Container>,
 }
 
@@ -65,6 +72,13 @@ struct PodStatus {
     phase: Option<String>,
     #[serde(default)]
     conditions: Vec<Condition>,
+    #[serde(default, rename = "podIPs")]
+    pod_ips: Vec<PodIp>,
+}
+
+#[derive(Deserialize)]
+struct PodIp {
+    ip: String,
 }
 
 /// The API server takes a condition without either; so do we.
@@ -90,6 +104,21 @@ impl PodStatus {
 }
 
 impl PodManifest {
+    /// Whether it has the node's network and none of its own: flock has nothing to do with it.
+    pub(in crate::source) fn is_the_nodes_own(&self) -> bool {
+        self.spec.host_network
+    }
+
+    /// Whether it has run to its end: its addresses may be another pod's by now.
+    pub(in crate::source) fn has_ended(&self) -> bool {
+        self.status.has_ended()
+    }
+
+    /// `status.podIPs`.
+    pub(in crate::source) fn addresses(&self) -> impl Iterator<Item = IpAddr> {
+        self.status.pod_ips.iter().filter_map(|PodIp { ip }| ip.parse().ok())
+    }
+
     fn readiness(&self) -> Readiness {
         match self.status.ready() {
             _ if self.metadata.deletion_timestamp.is_some() => Readiness::Terminating,
@@ -117,9 +146,10 @@ impl TryFrom<PodManifest> for Pod {
         let PodManifest { metadata, spec, .. } = manifest;
         let PodMeta { namespace, name, uid, annotations, labels, owner_references, .. } = metadata;
         let controller = owner_references.into_iter().find(|owner| owner.controller);
+        let of_kubelet = annotations.get(MIRROR).cloned();
         Ok(Pod {
             name: PodName::new(&namespace, &name)?,
-            uid,
+            uid: of_kubelet.or(uid),
             annotations,
             labels,
             controller: controller.map(|OwnerReference { kind, name, .. }| Controller { kind, name }),

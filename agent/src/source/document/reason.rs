@@ -21,7 +21,7 @@ pub(super) fn readers_reason(error: &ReadError) -> String {
 }
 
 /// A reason as one line of a log, whatever was given.
-pub(super) fn one_line(reason: &str) -> String {
+pub(in crate::source) fn one_line(reason: &str) -> String {
     // U+2028 and U+2029 separate lines and paragraphs, too.
     let breaks = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
     let printable: String = reason.chars().map(|c| if breaks(c) { ' ' } else { c }).collect();

@@ -6,11 +6,13 @@ use std::fs::Metadata;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::notices::{Scope, Which};
-use crate::source::Problem;
 use crate::source::document::{self, Object};
+use crate::source::objects::ConfigObject;
+use crate::source::{Place, Problem};
 
 /// A manifest larger than this is a mistake.
 const MAX_FILE: u64 = 64 << 20;
@@ -32,6 +34,8 @@ pub(super) struct File {
     /// The objects of the last good content, each with its line.
     objects: Vec<(usize, Object)>,
     problems: Vec<Problem>,
+    /// The first of the problems, if the content is not obeyed because of it.
+    refusal: Option<Problem>,
 }
 
 /// What differs after a file was written or replaced.
@@ -71,6 +75,11 @@ impl File {
         &self.objects
     }
 
+    /// Why the content is not obeyed, if it is not.
+    pub(super) fn refusal(&self) -> Option<&Problem> {
+        self.refusal.as_ref()
+    }
+
     /// What is to be said about the content.
     pub(super) fn problems(&self) -> &[Problem] {
         &self.problems
@@ -91,8 +100,11 @@ impl File {
                 self.content = content;
             }
             Err(cause) => {
-                self.problems =
-                    vec![Problem { file: path.to_owned(), line: None, reason: cause.to_string() }];
+                self.problems = vec![Problem {
+                    place: Place::File { path: path.to_owned(), line: None },
+                    reason: cause.to_string(),
+                }];
+                self.refusal = self.problems.first().cloned();
             }
         }
     }
@@ -101,11 +113,13 @@ impl File {
         let mut objects = Vec::new();
         let mut refusals = Vec::new();
         let mut remarks = Vec::new();
-        let problem = |line, reason| Problem { file: path.to_owned(), line: Some(line), reason };
+        let place = |line| Place::File { path: path.to_owned(), line: Some(line) };
+        let problem = |line, reason| Problem { place: place(line), reason };
         for document in document::split(content) {
             match document.read() {
                 Ok(reading) => {
-                    objects.extend(reading.object.map(|object| (document.first_line(), object)));
+                    let line = document.first_line();
+                    objects.extend(reading.object.map(|object| (line, located(object, place(line)))));
                     remarks.extend(reading.remarks.into_iter().map(|(line, text)| problem(line, text)));
                 }
                 Err(refusal) => refusals.push(problem(refusal.line, refusal.reason)),
@@ -114,7 +128,18 @@ impl File {
         if refusals.is_empty() {
             self.objects = objects;
         }
+        self.refusal = refusals.first().cloned();
         self.problems = refusals.into_iter().chain(remarks).collect();
+    }
+}
+
+/// The object with its place, where that is asked for later.
+fn located(object: Object, place: Place) -> Object {
+    match object {
+        Object::NodeConfig(config) => {
+            Object::NodeConfig(Arc::new(ConfigObject { place, ..Arc::unwrap_or_clone(config) }))
+        }
+        object => object,
     }
 }
 

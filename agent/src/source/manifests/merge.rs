@@ -2,53 +2,56 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::sync::Arc;
 
-use super::file::Files;
+use super::file::{File, Files};
 use crate::source::document::Object;
-use crate::source::{Desired, Problem};
+use crate::source::objects::{Instead, Objects, Unread, Whom};
+use crate::source::{Place, Problem};
 
 /// Of two objects of one name the first in the order of file names counts.
-pub(super) fn merge(files: &Files, node: &str) -> Desired {
-    let mut desired = Desired::default();
+pub(super) fn merge(files: &Files) -> (Objects, Vec<Problem>) {
+    let mut objects = Objects::default();
+    let mut problems = Vec::new();
     for (path, file) in files.iter() {
-        desired.problems.extend(file.problems().iter().cloned());
+        problems.extend(file.problems().iter().cloned());
+        objects.unread.extend(unread(file));
         for (line, object) in file.objects() {
-            let twice = add(&mut desired, node, object).err();
-            desired.problems.extend(twice.map(|Twice(what)| Problem {
-                file: path.to_owned(),
-                line: Some(*line),
+            let twice = add(&mut objects, object).err();
+            problems.extend(twice.map(|Twice(what)| Problem {
+                place: Place::File { path: path.to_owned(), line: Some(*line) },
                 reason: format!(
                     "{what} is there already, in an earlier document or file: this one has no effect"
                 ),
             }));
         }
     }
-    desired.pools.sort_by(|a, b| a.name.cmp(&b.name));
-    desired
+    (objects, problems)
+}
+
+/// A file that cannot be read has the NodeConfigs that it had; if it never could be, it may have any.
+fn unread(file: &File) -> Vec<Unread> {
+    let Some(Problem { place, reason }) = file.refusal() else { return Vec::new() };
+    let unread = |nodes, instead| Unread { place: place.clone(), reason: reason.clone(), nodes, instead };
+    if file.objects().is_empty() {
+        return vec![unread(Whom::Unknown, Instead::Nothing)];
+    }
+    let earlier = file.objects().iter().filter_map(|(_, object)| match object {
+        Object::NodeConfig(config) => Some(config.nodes()),
+        _ => None,
+    });
+    earlier.map(|nodes| unread(nodes, Instead::Earlier)).collect()
 }
 
 /// What is there already.
 struct Twice(String);
 
-fn add(desired: &mut Desired, node: &str, object: &Object) -> Result<(), Twice> {
+fn add(objects: &mut Objects, object: &Object) -> Result<(), Twice> {
     let added = match object {
-        Object::Node(plan) if plan.name != node => {
-            desired.cluster.extend(plan.pools.iter());
-            true
-        }
-        Object::Node(plan) => {
-            let first = desired.node.is_none();
-            desired.node.get_or_insert_with(|| Arc::new(plan.clone()));
-            first
-        }
-        Object::Pod(pod) => insert(&mut desired.pods, &pod.name, pod),
-        Object::Namespace(name, labels) => insert(&mut desired.namespaces, name, labels),
-        Object::AddressPool(pool) => {
-            let first = desired.pools.iter().all(|other| other.name != pool.name);
-            desired.pools.extend(first.then(|| pool.clone()));
-            first
-        }
+        Object::NodeConfig(config) => insert(&mut objects.configs, &config.name, config),
+        Object::Node(name, node) => insert(&mut objects.nodes, name, node),
+        Object::Pod(pod) => insert(&mut objects.pods, &pod.name, pod),
+        Object::Namespace(name, labels) => insert(&mut objects.namespaces, name, labels),
+        Object::AddressPool(pool) => insert(&mut objects.pools, &pool.name, pool),
     };
     if added { Ok(()) } else { Err(Twice(title(object))) }
 }
@@ -66,7 +69,8 @@ fn insert<K: Ord + Clone, V: Clone>(map: &mut BTreeMap<K, V>, key: &K, value: &V
 
 fn title(object: &Object) -> String {
     match object {
-        Object::Node(plan) => format!("NodeConfig {}", plan.name),
+        Object::NodeConfig(config) => format!("NodeConfig {}", config.name),
+        Object::Node(name, _) => format!("Node {name}"),
         Object::Pod(pod) => format!("Pod {}", pod.name),
         Object::Namespace(name, _) => format!("Namespace {name}"),
         Object::AddressPool(pool) => format!("AddressPool {}", pool.name),

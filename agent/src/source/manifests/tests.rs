@@ -5,6 +5,7 @@ use std::time::Duration;
 use flock_core::pod::Readiness;
 
 use super::*;
+use crate::source::{Place, Problem};
 
 const NODE: &str = "apiVersion: flock.fritzlab.net/v1alpha1\nkind: NodeConfig\nmetadata: {name: node-a}\nspec: {cidr6: [\"2001:db8:a:1::/64\"]}\n";
 const POD: &str = "apiVersion: v1\nkind: Pod\nmetadata: {name: web-0}\n";
@@ -53,7 +54,8 @@ async fn until(manifests: &Manifests, condition: impl Fn(&Desired) -> bool) {
 
 fn problems(manifests: &Manifests) -> Vec<String> {
     let strip = |p: &Problem| {
-        format!("{}:{}: {}", p.file.file_name().unwrap().display(), p.line.unwrap_or(0), p.reason)
+        let Place::File { path, line } = &p.place else { panic!("{p:?}") };
+        format!("{}:{}: {}", path.file_name().unwrap().display(), line.unwrap_or(0), p.reason)
     };
     desired(manifests).problems.iter().map(strip).collect()
 }
@@ -228,4 +230,44 @@ async fn the_last_of_many_changes_is_read_and_none_takes_the_pod_away() {
         number && desired.node.as_ref().is_some_and(|node| node.pools.v6[0].net().prefix_len() == 68)
     };
     until(&manifests, last).await;
+}
+
+#[test]
+fn what_is_written_but_cannot_be_read_is_reported_as_not_obeyed() {
+    let dir = folder(&[("a.yaml", NODE)]);
+    let manifests = Manifests::open(dir.path(), "node-a").unwrap();
+    assert_eq!(desired(&manifests).config.refused, None);
+    fs::write(dir.path().join("a.yaml"), NODE.replace("cidr6", "cidr7")).unwrap();
+    manifests.read(&Scope::default()).unwrap();
+    let refused = desired(&manifests).config.refused.clone().unwrap();
+    assert!(refused.contains("a.yaml:4 cannot be read: spec.cidr7: unknown field"), "{refused}");
+}
+
+#[test]
+fn an_agent_that_starts_while_the_folder_is_bad_goes_on_with_the_last_good_configuration() {
+    let (dir, run_dir) = (folder(&[("a.yaml", NODE)]), folder(&[]));
+    let open = || Manifests::open_kept(dir.path(), "node-a", crate::store::Disk, run_dir.path()).unwrap();
+    let good = desired(&open()).node.clone();
+    fs::write(dir.path().join("a.yaml"), NODE.replace("cidr6", "cidr7")).unwrap();
+    let after = desired(&open());
+    assert!(after.node.is_some() && after.node == good);
+    assert!(after.config.refused.is_some());
+    fs::remove_file(dir.path().join("a.yaml")).unwrap();
+    assert_eq!(desired(&open()).node, None, "what is taken away on purpose does not stay");
+}
+
+#[test]
+fn templates_and_nodes_in_the_folder_make_the_nodes_configuration() {
+    let template = "apiVersion: flock.fritzlab.net/v1alpha1\nkind: NodeConfig\nmetadata: {name: rack-1}\nspec: {nodeSelector: {matchLabels: {rack: r1}}, priority: 5, mtu: 1400}\n";
+    let node = "apiVersion: v1\nkind: Node\nmetadata: {name: node-a, labels: {rack: r1}}\nspec: {podCIDRs: [10.244.1.0/24]}\nstatus: {addresses: [{type: InternalIP, address: 192.0.2.1}]}\n";
+    let other = node.replace("node-a", "node-b").replace("244.1", "244.2").replace("0.2.1", "0.2.2");
+    let dir = folder(&[("a.yaml", template), ("b.yaml", &format!("{node}---\n{other}"))]);
+    let manifests = Manifests::open(dir.path(), "node-a").unwrap();
+    let desired = desired(&manifests);
+    let plan = desired.node.as_ref().unwrap();
+    assert_eq!((plan.pools.v4.len(), plan.mtu), (1, Some(1400)));
+    assert_eq!(desired.config.templates, ["rack-1"]);
+    assert_eq!(desired.cluster.iter().map(ToString::to_string).collect::<Vec<_>>(), ["10.244.2.0/24"]);
+    assert_eq!(desired.machines.iter().map(ToString::to_string).collect::<Vec<_>>(), ["192.0.2.2"]);
+    assert_eq!(problems(&manifests), [] as [String; 0]);
 }

@@ -1,10 +1,7 @@
 use super::*;
 
 fn plan(spec: &str) -> Result<NodePlan, FieldError> {
-    let text = format!(
-        "apiVersion: flock.fritzlab.net/v1alpha1\nkind: NodeConfig\nmetadata: {{name: node-a}}\nspec: {spec}\n"
-    );
-    node_plan(serde_saphyr::from_str(&text).unwrap())
+    node_plan("node-a", None, serde_saphyr::from_str(spec).unwrap())
 }
 
 #[test]

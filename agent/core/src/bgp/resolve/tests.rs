@@ -12,7 +12,7 @@ struct Node {
     pods: BTreeSet<PodAddresses>,
     announced: Announced,
     claimable: BTreeSet<IpNet>,
-    passwords: BTreeMap<PathBuf, Result<Password, String>>,
+    passwords: BTreeMap<PasswordSource, Result<Password, String>>,
     bird: Option<BirdVersion>,
 }
 
@@ -130,8 +130,14 @@ fn a_peer_that_cannot_be_started_is_left_out_with_its_field() {
 #[test]
 fn a_session_without_its_password_is_not_started() {
     let mut node = node();
-    let file = PathBuf::from("/etc/flock/tor");
-    let peer = Peer { password_file: Some(file.clone()), ..peer("198.51.100.1") };
+    let secret = PasswordSource::Secret { name: "tor".to_owned(), key: "password".to_owned() };
+    let of_secret = Peer { password: Some(secret.clone()), ..peer("198.51.100.1") };
+    node.passwords.insert(secret, Err("there is none".to_owned()));
+    let missing = one(of_secret, &node).unwrap_err();
+    let words = "spec.bgp.peers[0].passwordSecret: Secret tor, key password: there is none: the session";
+    assert!(missing.starts_with(words), "{missing}");
+    let file = PasswordSource::File("/etc/flock/tor".into());
+    let peer = Peer { password: Some(file.clone()), ..peer("198.51.100.1") };
     node.passwords.insert(file.clone(), Err("No such file".to_owned()));
     let missing = one(peer.clone(), &node).unwrap_err();
     assert!(missing.starts_with("spec.bgp.peers[0].passwordFile: /etc/flock/tor: No such file"), "{missing}");

@@ -56,7 +56,9 @@ fn a_megabyte_is_refused_without_being_repeated() {
 fn is_refused_or_harmless(bgp: &str) {
     match read(&format!("{HEAD}    {bgp}\n")) {
         Err(Refusal { reason, .. }) => is_short(&reason),
-        Ok(Reading { object: Some(Object::Node(node)), .. }) => only_safe_text(&node.bgp.unwrap()),
+        Ok(Reading { object: Some(Object::NodeConfig(config)), .. }) => {
+            only_safe_text(&config.alone().unwrap().bgp.unwrap());
+        }
         Ok(other) => panic!("{other:?}"),
     }
 }
@@ -72,11 +74,14 @@ fn is_short(reason: &str) {
 /// The plan's only text is an interface's name and a password file's path.
 #[track_caller]
 fn only_safe_text(plan: &BgpPlan) {
-    for Peer { address, password_file, .. } in &plan.peers {
+    for Peer { address, password, .. } in &plan.peers {
         if let PeerAddress::LinkLocal { interface, .. } = address {
             assert!(interface.as_str().chars().all(|c| c.is_ascii_graphic() && c != '"'), "{interface}");
         }
-        let path = password_file.iter().map(|path| path.to_str().unwrap());
+        let path = password.iter().map(|source| match source {
+            PasswordSource::File(path) => path.to_str().unwrap(),
+            PasswordSource::Secret { name, .. } => name,
+        });
         assert!(path.clone().all(|path| path.starts_with('/') && !path.contains(char::is_control)));
     }
 }

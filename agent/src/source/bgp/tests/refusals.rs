@@ -59,7 +59,6 @@ fn what_has_the_wrong_form_is_refused_with_what_is_accepted() {
     all_refused(&[
         ("asn: router".into(), "spec.bgp.asn", "\"router\" is not a whole number"),
         ("asn: [1]".into(), "spec.bgp.asn", "a whole number"),
-        ("{}".into(), "spec.bgp", "missing field `asn`"),
         ("asn: 1\nrouterID: 0.0.0.0".into(), "spec.bgp.routerID", "but not 0.0.0.0"),
         ("asn: 1\nrouterID: node-a".into(), "spec.bgp.routerID", "write one as an IPv4 address"),
         ("asn: 1\naggregation: All".into(), "spec.bgp.aggregation", "NodePrefix, Pods, Both"),
@@ -204,4 +203,11 @@ fn a_refusal_names_the_line_of_the_field() {
     for (bgp, line) in cases {
         assert_eq!(read(&document(bgp)).unwrap_err().line, FIRST_LINE + line, "{bgp}");
     }
+}
+
+#[test]
+fn the_nodes_autonomous_system_may_be_said_elsewhere_but_somewhere() {
+    let Some(Object::NodeConfig(config)) = read(&document("peers: []")).unwrap().object else { panic!() };
+    let error = config.alone().unwrap_err();
+    assert!(error.starts_with("spec.bgp.asn: missing: write the node's autonomous system"), "{error}");
 }

@@ -120,3 +120,11 @@ fn a_status_that_kubernetes_never_writes_is_remarked_upon() {
     );
     assert_eq!(manifest("", &format!("status: {READY}")).odd_condition(), None);
 }
+
+#[test]
+fn a_static_pod_has_the_uid_that_the_runtime_is_told() {
+    let annotated = ", uid: mirror, annotations: {kubernetes.io/config.mirror: kubelets}";
+    let of = |metadata| Pod::try_from(manifest(metadata, "")).unwrap().uid;
+    assert_eq!(of(annotated).as_deref(), Some("kubelets"));
+    assert_eq!(of(", uid: plain").as_deref(), Some("plain"));
+}

@@ -1,0 +1,32 @@
+//! Notices as Events (`events.k8s.io/v1`), on pods and on the Node: `kubectl describe` shows them.
+//!
+//! ```text
+//!  attach -----------------------------Notice--+
+//!  BGP, anycast, configuration, pools          +--> Sender: Ledger (pure: new, again, or none) --> API server
+//!    --> Watcher: News (pure: what is new) ----+
+//! ```
+
+mod ledger;
+mod news;
+mod sender;
+#[cfg(test)]
+mod tests;
+mod watcher;
+
+use flock_kernel::Kernel;
+
+use self::sender::Sender;
+use self::watcher::Watcher;
+use super::Parts;
+use crate::environment::SystemClock;
+use crate::notice::Notices;
+use crate::source::Source;
+
+/// Tells of everything that there is to tell, for ever.
+pub(super) async fn send<K: Kernel, S: Source>(parts: Parts<K, S>) {
+    let Parts { client, node, own, attachments, bgp, anycast, notices: told, .. } = parts;
+    let sender = Sender::new(client, node, own.node, Box::new(SystemClock));
+    let (notices, seen) = Notices::channel();
+    let watcher = Watcher { attachments, bgp, anycast, notices };
+    tokio::join!(sender.run(told, seen), watcher.run());
+}

@@ -1,0 +1,52 @@
+//! NodeConfig `status`: what becomes of the node's configuration.
+//!
+//! ```text
+//!  Desired, readiness, pools, BGP, anycast --> Observer --Facts--> compose (pure) --> NodeConfigStatus
+//!                                                                                        | outline: does it matter?
+//!  own NodeConfig, own Node (watched) ---------------------> Publisher <-----------------+
+//!                                                                +--> API server (server-side apply)
+//! ```
+
+mod compose;
+mod conditions;
+mod facts;
+mod observer;
+mod outline;
+mod publisher;
+#[cfg(test)]
+mod tests;
+
+use flock_kernel::Kernel;
+use tokio::sync::watch;
+
+pub(super) use self::conditions::shortage;
+use self::observer::Observer;
+use self::publisher::Publisher;
+use super::Parts;
+use crate::environment::SystemClock;
+use crate::source::Source;
+
+/// Keeps the status as it should be, for ever.
+pub(super) fn keep<K: Kernel, S: Source>(parts: &Parts<K, S>) -> impl Future<Output = ()> + use<K, S> {
+    let facts = watch::channel(None).0;
+    let publisher = Publisher::new(
+        parts.client.clone(),
+        &parts.node,
+        parts.own.clone(),
+        facts.subscribe(),
+        Box::new(SystemClock),
+    );
+    let observer = Observer {
+        attachments: parts.attachments.clone(),
+        node: parts.node.clone(),
+        bgp: parts.bgp.clone(),
+        anycast: parts.anycast.clone(),
+        bird: parts.bird.clone(),
+        own: parts.own.clone(),
+        facts,
+        told: None,
+    };
+    async move {
+        tokio::join!(observer.run(), publisher.run());
+    }
+}

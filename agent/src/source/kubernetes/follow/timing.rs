@@ -1,0 +1,51 @@
+//! How long a follower waits.
+
+use std::time::Duration;
+
+use flock_core::ipam::Random as _;
+
+use crate::environment::SystemRandom;
+
+/// How long is waited for what.
+#[derive(Debug, Clone)]
+pub(in crate::source::kubernetes) struct Timing {
+    /// The API server ends a watch after so long: the one sign of life that a quiet watch gives.
+    pub(in crate::source::kubernetes) watch: Duration,
+    /// The end may come so much later.
+    pub(in crate::source::kubernetes) margin: Duration,
+    /// The beginning of an answer.
+    pub(in crate::source::kubernetes) open: Duration,
+    /// Two objects of a list, or a page of it.
+    pub(in crate::source::kubernetes) gap: Duration,
+    /// The first pause after a failure; each further one is twice as long.
+    pub(in crate::source::kubernetes) first_pause: Duration,
+    /// The longest pause.
+    pub(in crate::source::kubernetes) longest_pause: Duration,
+    /// A watch that has lasted so long has worked: the next one begins at once.
+    pub(in crate::source::kubernetes) lasting: Duration,
+    /// The answer about one object, while a runtime waits.
+    pub(in crate::source::kubernetes) refresh: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self {
+            watch: Duration::from_secs(45),
+            margin: Duration::from_secs(4),
+            open: Duration::from_secs(8),
+            gap: Duration::from_secs(20),
+            // client-go's: a cluster's agents must not keep an API server down that comes up.
+            first_pause: Duration::from_millis(800),
+            longest_pause: Duration::from_secs(30),
+            lasting: Duration::from_secs(1),
+            refresh: Duration::from_secs(3),
+        }
+    }
+}
+
+/// Between half and the whole of a pause: agents that failed together do not come back together.
+pub(super) fn with_jitter(pause: Duration) -> Duration {
+    let mut byte = [0];
+    SystemRandom.fill(&mut byte);
+    pause.mul_f64(0.5 + f64::from(byte[0]) / 512.0)
+}
