@@ -37,9 +37,10 @@ image: ## The container image: target/image/flock.tar, tagged flock:VERSION
 	@scripts/build
 	@scripts/image
 
-cluster: ## A Kubernetes cluster on this machine, to look at: NODES=2 NETWORK=ptp (root)
-	@scripts/install-deps build cluster
+cluster: ## A Kubernetes cluster with flock on this machine, to look at: NODES=2 (root)
+	@scripts/install-deps build cluster image
 	@scripts/cluster-programs
+	@[[ "$${NETWORK:-}" == ptp ]] || { scripts/build && scripts/image; }
 	@cargo run --quiet --locked --package flock-cluster -- up
 
 cluster-down: ## Take it down

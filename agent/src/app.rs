@@ -95,7 +95,7 @@ pub async fn run<K: Kernel>(config: Config, kernel: K, files: impl Files) -> any
     let shutdown = shutdown_signal()?;
     match &config.source {
         Origin::Manifests(dir) => {
-            let manifests = Manifests::open(dir, &config.node)?;
+            let manifests = Manifests::open_kept(dir, &config.node, Disk, &config.run_dir)?;
             manifests.follow()?;
             // Nobody sends: Secrets are in API servers.
             let (_secrets, secrets) = watch::channel(Secrets::default());
@@ -105,6 +105,7 @@ pub async fn run<K: Kernel>(config: Config, kernel: K, files: impl Files) -> any
         Origin::Kubernetes { access, namespace } => {
             let client = kubernetes::client::connect(access).await?;
             let cluster = Cluster::follow(client.clone(), &config.node, &config.run_dir);
+            cluster.add_servers(kubernetes::client::servers(access).await);
             let (notices, told) = Notices::channel();
             let (secrets_read, secrets) = watch::channel(kubernetes::secrets::none_yet());
             let (namespace, own) = (namespace.clone(), cluster.own());

@@ -49,7 +49,7 @@ struct Wanted {
     #[arg(long, env = "NODES", default_value_t = 2)]
     nodes: usize,
     /// How pods get their network.
-    #[arg(long, env = "NETWORK", value_enum, default_value_t = Networks::Ptp)]
+    #[arg(long, env = "NETWORK", value_enum, default_value_t = Networks::FlockDaemonSet)]
     network: Networks,
     /// IPv4 first.
     #[arg(long)]

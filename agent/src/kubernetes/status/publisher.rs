@@ -124,7 +124,7 @@ impl Publisher {
         } else if self.made.is_none_or(|made| now >= made + SEEN_WITHIN) {
             self.written = None;
             // Without a Node there is nothing that a status could be about.
-            return node.map(|node| Step::Make(object(&self.node, &node.uid)));
+            return node.map(|_| Step::Make(object(&self.node)));
         }
         let seen = seen.unwrap_or_default();
         let former = self.written.as_ref().map(|written| &written.status).or(seen.status.as_ref());
@@ -199,15 +199,15 @@ impl Publisher {
 const API_VERSION: &str = "flock.fritzlab.net/v1alpha1";
 const KIND: &str = "NodeConfig";
 
-/// A NodeConfig that says nothing and goes with its Node.
-fn object(node: &str, uid: &str) -> Value {
+/// A NodeConfig that says nothing. The Node does not own it: a person may write a configuration into it, which must not go
+/// when the Node is deleted to be made again.
+fn object(node: &str) -> Value {
     json!({
         "apiVersion": API_VERSION,
         "kind": KIND,
         "metadata": {
             "name": node,
             "labels": {"app.kubernetes.io/managed-by": FIELD_MANAGER},
-            "ownerReferences": [{"apiVersion": "v1", "kind": "Node", "name": node, "uid": uid}],
         },
         "spec": {},
     })

@@ -148,7 +148,8 @@ fn a_node_config_that_is_deleted_leaves_pod_cidrs(cluster: &mut Cluster) -> Resu
         Ok(config)
     })?;
     ensure!(made["spec"].as_object().is_none_or(serde_json::Map::is_empty), "{}", made["spec"]);
-    ensure!(made["metadata"]["ownerReferences"][0]["kind"] == "Node", "{}", made["metadata"]);
+    // A person may write into it, and delete the Node to have it made again.
+    ensure!(made["metadata"]["ownerReferences"].is_null(), "{}", made["metadata"]);
     apply(cluster, &[on(pod("plain"), "node-b")])?;
     ensure!(cluster.kubectl().ready_pod("plain")?.ips.len() == 2, "not dual-stack");
     let kept = before["spec"].take();

@@ -63,7 +63,7 @@ fn status(api: &FakeApi) -> NodeConfigStatus {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_node_without_a_node_config_gets_one_that_goes_with_the_node() {
+async fn a_node_without_a_node_config_gets_one_that_outlives_the_node() {
     let api = FakeApi::default();
     api.put(NODE_PATH, Some(node()));
     let _agent = agent(&api, facts());
@@ -79,7 +79,6 @@ async fn a_node_without_a_node_config_gets_one_that_goes_with_the_node() {
             "metadata": {
                 "name": "node-a",
                 "labels": {"app.kubernetes.io/managed-by": "flock-agent"},
-                "ownerReferences": [{"apiVersion": "v1", "kind": "Node", "name": "node-a", "uid": "node-uid"}],
             },
             "spec": {},
         })

@@ -19,10 +19,10 @@ async fn without_flocks_kinds_pods_get_addresses_of_pod_cidrs_and_people_are_tol
     assert!(pools.starts_with("CustomResourceDefinition addresspools.flock.fritzlab.net: "), "{pools}");
     api.put(CONFIGS, config(NODE, json!({"mtu": 1400})));
     api.mood(CONFIGS, Mood::Good);
+    let mtu = |desired: &Desired| desired.node.as_ref().unwrap().mtu;
+    following.until(|desired| desired.problems.len() == 1 && mtu(desired) == Some(1400)).await;
     api.mood(POOLS, Mood::Good);
-    let there =
-        |desired: &Desired| desired.problems.is_empty() && desired.node.as_ref().unwrap().mtu == Some(1400);
-    following.until(there).await;
+    following.until(|desired| desired.problems.is_empty()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
