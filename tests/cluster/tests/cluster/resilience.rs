@@ -61,7 +61,7 @@ pub(crate) fn agent_pid(cluster: &Cluster, node: &str) -> Result<String> {
 }
 
 fn a_killed_agent_loses_no_packet(cluster: &mut Cluster) -> Result<()> {
-    let streams = talking(cluster, 20)?;
+    let streams = talking(cluster, 12)?;
     for node in ["node-a", "node-b"] {
         let before = agent_pid(cluster, node)?;
         cluster.member(node)?.machine()?.run(&["kill", "-KILL", &before])?;
@@ -85,7 +85,7 @@ fn rolled_out(cluster: &Cluster) -> Result<()> {
 
 /// BIRD restarts with its pod: routers and kernels keep the routes meanwhile.
 fn an_upgrade_and_a_rollback_lose_no_packet(cluster: &mut Cluster) -> Result<()> {
-    let streams = talking(cluster, 75)?;
+    let streams = talking(cluster, 55)?;
     let kubectl = cluster.kubectl();
     let patch = json!({"spec": {"template": {"metadata": {"annotations": {"upgrade": "1"}}}}}).to_string();
     kubectl.run(&["--namespace=flock-system", "patch", "daemonset", "flock", "--patch", &patch])?;
@@ -98,7 +98,7 @@ fn an_upgrade_and_a_rollback_lose_no_packet(cluster: &mut Cluster) -> Result<()>
 }
 
 fn a_kubelet_that_is_restarted_leaves_pods_alone(cluster: &mut Cluster) -> Result<()> {
-    let streams = talking(cluster, 15)?;
+    let streams = talking(cluster, 10)?;
     let before = cluster.kubectl().pod("left")?;
     let member = cluster.member_mut("node-a")?;
     member.stop_kubelet()?;
@@ -112,7 +112,7 @@ fn a_kubelet_that_is_restarted_leaves_pods_alone(cluster: &mut Cluster) -> Resul
 }
 
 fn a_runtime_that_is_restarted_leaves_pods_alone(cluster: &mut Cluster) -> Result<()> {
-    let streams = talking(cluster, 20)?;
+    let streams = talking(cluster, 12)?;
     let before = cluster.kubectl().pod("right")?;
     let member = cluster.member_mut("node-b")?;
     member.stop_containerd()?;
@@ -194,7 +194,7 @@ fn delete_by_hand(cluster: &Cluster, node: &str, container: &str) -> Result<()> 
 }
 
 fn etcd_is_restarted(cluster: &mut Cluster) -> Result<()> {
-    let streams = talking(cluster, 15)?;
+    let streams = talking(cluster, 10)?;
     cluster.control.stop_etcd()?;
     sleep(Duration::from_secs(3));
     cluster.control.start_etcd()?;
