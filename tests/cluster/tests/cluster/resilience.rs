@@ -41,6 +41,11 @@ pub(crate) fn talking(cluster: &Cluster, seconds: u32) -> Result<Vec<Stream>> {
     Ok(streams)
 }
 
+/// What was to happen while they ask has happened by now; else their answers prove nothing.
+fn still_asking(cluster: &Cluster, streams: &[Stream]) -> Result<()> {
+    streams.iter().try_for_each(|stream| stream.still_asking(cluster))
+}
+
 pub(crate) fn all_answered(cluster: &Cluster, streams: Vec<Stream>) -> Result<()> {
     streams.into_iter().try_for_each(|stream| stream.lossless(cluster))
 }
@@ -61,7 +66,7 @@ pub(crate) fn agent_pid(cluster: &Cluster, node: &str) -> Result<String> {
 }
 
 fn a_killed_agent_loses_no_packet(cluster: &mut Cluster) -> Result<()> {
-    let streams = talking(cluster, 12)?;
+    let streams = talking(cluster, 20)?;
     for node in ["node-a", "node-b"] {
         let before = agent_pid(cluster, node)?;
         cluster.member(node)?.machine()?.run(&["kill", "-KILL", &before])?;
@@ -71,6 +76,7 @@ fn a_killed_agent_loses_no_packet(cluster: &mut Cluster) -> Result<()> {
             Ok(())
         })?;
     }
+    still_asking(cluster, &streams)?;
     all_answered(cluster, streams)?;
     ["node-a", "node-b"].into_iter().try_for_each(|node| takes_a_pod(cluster, node))?;
     clean(cluster)
@@ -85,24 +91,26 @@ fn rolled_out(cluster: &Cluster) -> Result<()> {
 
 /// BIRD restarts with its pod: routers and kernels keep the routes meanwhile.
 fn an_upgrade_and_a_rollback_lose_no_packet(cluster: &mut Cluster) -> Result<()> {
-    let streams = talking(cluster, 55)?;
+    let streams = talking(cluster, 70)?;
     let kubectl = cluster.kubectl();
     let patch = json!({"spec": {"template": {"metadata": {"annotations": {"upgrade": "1"}}}}}).to_string();
     kubectl.run(&["--namespace=flock-system", "patch", "daemonset", "flock", "--patch", &patch])?;
     rolled_out(cluster)?;
     kubectl.run(&["--namespace=flock-system", "rollout", "undo", "daemonset/flock"])?;
     rolled_out(cluster)?;
+    still_asking(cluster, &streams)?;
     ["node-a", "node-b"].into_iter().try_for_each(|node| takes_a_pod(cluster, node))?;
     all_answered(cluster, streams)?;
     clean(cluster)
 }
 
 fn a_kubelet_that_is_restarted_leaves_pods_alone(cluster: &mut Cluster) -> Result<()> {
-    let streams = talking(cluster, 10)?;
+    let streams = talking(cluster, 15)?;
     let before = cluster.kubectl().pod("left")?;
     let member = cluster.member_mut("node-a")?;
     member.stop_kubelet()?;
     member.start_kubelet()?;
+    still_asking(cluster, &streams)?;
     all_answered(cluster, streams)?;
     cluster.ready()?;
     takes_a_pod(cluster, "node-a")?;
@@ -112,11 +120,12 @@ fn a_kubelet_that_is_restarted_leaves_pods_alone(cluster: &mut Cluster) -> Resul
 }
 
 fn a_runtime_that_is_restarted_leaves_pods_alone(cluster: &mut Cluster) -> Result<()> {
-    let streams = talking(cluster, 12)?;
+    let streams = talking(cluster, 20)?;
     let before = cluster.kubectl().pod("right")?;
     let member = cluster.member_mut("node-b")?;
     member.stop_containerd()?;
     member.start_containerd()?;
+    still_asking(cluster, &streams)?;
     all_answered(cluster, streams)?;
     cluster.ready()?;
     takes_a_pod(cluster, "node-b")?;
@@ -194,10 +203,11 @@ fn delete_by_hand(cluster: &Cluster, node: &str, container: &str) -> Result<()> 
 }
 
 fn etcd_is_restarted(cluster: &mut Cluster) -> Result<()> {
-    let streams = talking(cluster, 10)?;
+    let streams = talking(cluster, 15)?;
     cluster.control.stop_etcd()?;
     sleep(Duration::from_secs(3));
     cluster.control.start_etcd()?;
+    still_asking(cluster, &streams)?;
     all_answered(cluster, streams)?;
     cluster.ready()?;
     ["node-a", "node-b"].into_iter().try_for_each(|node| takes_a_pod(cluster, node))?;

@@ -63,6 +63,13 @@ impl Stream {
         Ok(Self { pod: pod.to_owned() })
     }
 
+    /// Fails when its time is over already.
+    pub(crate) fn still_asking(&self, cluster: &Cluster) -> Result<()> {
+        let status = cluster.kubectl().pod(&self.pod)?;
+        ensure!(status.phase == "Running", "it has asked for too short a time: {status:?}");
+        Ok(())
+    }
+
     /// Waits for its end; fails when a question was not answered.
     pub(crate) fn lossless(self, cluster: &Cluster) -> Result<()> {
         eventually(PATIENCE * 2, || {
