@@ -6,7 +6,7 @@
 //!
 //! * `wire`, `socket`: netlink messages and errors; requests and dumps. `errno`: what the kernel refuses.
 //! * `netns`: namespaces and the threads for them. `sysctl`: files below `/proc/sys/net`.
-//! * `request`: the messages that we send. `decode`, `observe`: from the kernel's messages to facts.
+//! * `request`: the messages that we send; `rtnetlink`: questions with typed answers. `decode`, `observe`: from the kernel's messages to facts.
 //! * `host`, `pod`: the node and one pod, looked at. `apply`: changes to a link.
 //! * `nexthop`: messages about nexthop objects. `anycast`: routes to anycast addresses.
 //! * `steering`: established connections stay with their pod.
@@ -22,6 +22,7 @@ mod nexthop;
 mod observe;
 mod pod;
 mod request;
+mod rtnetlink;
 mod settle;
 mod socket;
 mod steering;

@@ -19,7 +19,6 @@ use std::net::IpAddr;
 
 use flock_core::anycast::{NextHop, Routes};
 use flock_core::attachment::IfName;
-use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::route::RouteMessage;
 use rustix::io::Errno;
 
@@ -29,9 +28,8 @@ use self::form::Towards;
 use self::objects::Objects;
 use super::errno::Failure;
 use super::nexthop::{Hop, NexthopMessage};
-use super::request::{self, RouteFilter};
 use super::socket::Socket;
-use super::{decode, observe};
+use super::{decode, host};
 use crate::KernelError;
 
 /// What several next hops are made of.
@@ -65,7 +63,7 @@ pub(super) fn observe(socket: &mut Socket, several: Several) -> Result<Routes, K
 }
 
 fn read(socket: &mut Socket, several: Several) -> Result<Routes, Failure> {
-    let found = observe::routes(socket, RouteFilter { ours: true, link: None })?;
+    let found = socket.routes(host::ours())?;
     let found: Vec<(IpAddr, RouteMessage)> =
         found.into_iter().filter_map(|route| Some((form::address(&route)?, route))).collect();
     if found.is_empty() {
@@ -94,12 +92,6 @@ fn next_hops(route: &RouteMessage, several: Several, objects: &Objects) -> BTree
 /// Of the links that packets can go to. The kernel learns of a carrier that is lost a little later, and then tells of
 /// dead next hops, or removes them.
 fn names(socket: &mut Socket) -> Result<BTreeMap<u32, IfName>, Failure> {
-    let links = socket.dump(RouteNetlinkMessage::GetLink(request::links(None)))?;
-    let name = |message| match message {
-        RouteNetlinkMessage::NewLink(link) if decode::has_carrier(&link) => {
-            Some((link.header.index, decode::name(&link)?))
-        }
-        _ => None,
-    };
-    Ok(links.into_iter().filter_map(name).collect())
+    let links = socket.links()?.into_iter().filter(decode::has_carrier);
+    Ok(links.filter_map(|link| Some((link.header.index, decode::name(&link)?))).collect())
 }

@@ -14,7 +14,7 @@ use super::errno::Failure;
 use super::netns::Namespace;
 use super::request::{self, LOOPBACK};
 use super::socket::Socket;
-use super::{decode, settle, sysctl};
+use super::{settle, sysctl};
 use crate::KernelError;
 
 /// How long the kernel may take to finish what it has promised: microseconds, unless everybody wants the rtnl lock.
@@ -36,16 +36,7 @@ impl End {
     }
 
     fn look_up(&mut self) -> Result<Option<u32>, Failure> {
-        let found = self.socket.find(RouteNetlinkMessage::GetLink(request::links(Some(&self.ifname))))?;
-        Ok(match found {
-            // The kernel looks among alternative names too.
-            Some(RouteNetlinkMessage::NewLink(link))
-                if decode::name(&link).as_ref() == Some(&self.ifname) =>
-            {
-                Some(link.header.index)
-            }
-            _ => None,
-        })
+        Ok(self.socket.link_by_name(&self.ifname)?.map(|link| link.header.index))
     }
 
     /// The interface's index, looked up once.

@@ -15,7 +15,8 @@ use rustix::io::Errno;
 
 use super::errno::Failure;
 use super::observe::{self, OnLink};
-use super::request::{self, RouteFilter};
+use super::request;
+use super::rtnetlink::RouteFilter;
 use super::socket::Socket;
 use super::{anycast, decode, sysctl};
 use crate::{KernelError, ROUTE_PROTOCOL};
@@ -25,16 +26,13 @@ const PREFIX: &str = "flock";
 
 /// The whole node, in one dump of each kind.
 pub(super) fn observe(socket: &mut Socket) -> Result<HostState, Failure> {
-    let links = socket.dump(RouteNetlinkMessage::GetLink(request::links(None)))?;
+    let links = socket.links()?;
     let mut on_links = observe::addresses_and_neighbours(socket, None)?;
-    let routes = observe::routes(socket, RouteFilter::default())?;
+    let routes = socket.routes(RouteFilter::default())?;
     observe::add_routes(&mut on_links, &routes);
     let mut state = HostState { sysctls: fixed_sysctls(), ..HostState::default() };
     let mut names = BTreeMap::new();
-    for message in links {
-        let RouteNetlinkMessage::NewLink(link) = message else {
-            continue;
-        };
+    for link in links {
         let Some(name) = decode::name(&link) else { continue };
         names.insert(link.header.index, name.clone());
         let on_link = on_links.remove(&link.header.index).unwrap_or_default();
@@ -47,18 +45,19 @@ pub(super) fn observe(socket: &mut Socket) -> Result<HostState, Failure> {
 
 /// One link by name.
 pub(super) fn observe_link(socket: &mut Socket, name: &IfName) -> Result<Option<HostLink>, Failure> {
-    let found = socket.find(RouteNetlinkMessage::GetLink(request::links(Some(name))))?;
-    let Some(RouteNetlinkMessage::NewLink(link)) = found else {
+    let Some(link) = socket.link_by_name(name)? else {
         return Ok(None);
     };
-    if decode::name(&link).as_ref() != Some(name) {
-        return Ok(None);
-    }
     let index = link.header.index;
     let mut on_links = observe::addresses_and_neighbours(socket, Some(index))?;
-    let routes = observe::routes(socket, RouteFilter { link: Some(index), ours: true })?;
+    let routes = socket.routes(RouteFilter { link: Some(index), ..ours() })?;
     observe::add_routes(&mut on_links, &routes);
     Ok(Some(host_link(&link, &on_links.remove(&index).unwrap_or_default())))
+}
+
+/// The main table's routes with our protocol number.
+pub(super) fn ours() -> RouteFilter {
+    RouteFilter { protocol: Some(RouteProtocol::from(ROUTE_PROTOCOL)), ..RouteFilter::default() }
 }
 
 fn enter(state: &mut HostState, name: IfName, link: &LinkMessage, on_link: &OnLink) {
@@ -144,7 +143,7 @@ fn add_blackhole(socket: &mut Socket, net: IpNet) -> Result<(), Failure> {
     let message = RouteNetlinkMessage::NewRoute(request::blackhole(net));
     match socket.request(message, NLM_F_CREATE | NLM_F_EXCL) {
         Err(failure) if failure.errno == Errno::EXIST => {
-            let routes = observe::routes(socket, RouteFilter { ours: true, link: None })?;
+            let routes = socket.routes(ours())?;
             if blackholes(&routes).contains(&net) { Ok(()) } else { Err(failure) }
         }
         done => done,

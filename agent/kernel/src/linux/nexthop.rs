@@ -10,6 +10,8 @@ use netlink_packet_core::{
 };
 use netlink_packet_route::AddressFamily;
 
+use super::socket::{Message, Route};
+
 /// `RTM_NEWNEXTHOP` and its like, of `linux/rtnetlink.h`.
 pub(super) const NEW: u16 = 104;
 pub(super) const DEL: u16 = 105;
@@ -131,6 +133,10 @@ impl NexthopMessage {
             NexthopMessage::Get | NexthopMessage::GetBucket => Vec::new(),
         }
     }
+}
+
+impl Message for NexthopMessage {
+    type Family = Route;
 }
 
 impl NetlinkSerializable for NexthopMessage {

@@ -9,11 +9,8 @@ use flock_core::link::{Fact, LinkRoute, LinkSysctl, Mac, Side};
 use ipnet::IpNet;
 use netlink_packet_route::link::{In6AddrGenMode, LinkMessage};
 use netlink_packet_route::route::{RouteMessage, RouteProtocol, RouteType};
-use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
-use rustix::io::Errno;
 
 use super::errno::Failure;
-use super::request::{self, MAIN_TABLE, RouteFilter};
 use super::socket::Socket;
 use super::{anycast, decode};
 use crate::ROUTE_PROTOCOL;
@@ -34,43 +31,17 @@ pub(super) type ByLink = BTreeMap<u32, OnLink>;
 /// Addresses and permanent neighbours of one link, or of all.
 pub(super) fn addresses_and_neighbours(socket: &mut Socket, link: Option<u32>) -> Result<ByLink, Failure> {
     let mut found = ByLink::new();
-    let addresses = request::addresses(link.unwrap_or(0));
-    for message in socket.dump(RouteNetlinkMessage::GetAddress(addresses))? {
-        let RouteNetlinkMessage::NewAddress(message) = message else {
-            continue;
-        };
+    for message in socket.addresses(link)? {
         if let Some(net) = decode::address(&message) {
             let on_link = found.entry(message.header.index).or_default();
             on_link.addresses.push(net);
             on_link.usable.extend(decode::usable(&message).map(|secondary| (net, secondary)));
         }
     }
-    for message in socket.dump(RouteNetlinkMessage::GetNeighbour(request::neighbours(link)))? {
-        let RouteNetlinkMessage::NewNeighbour(message) = message else {
-            continue;
-        };
+    for message in socket.neighbours(link)? {
         if let Some(neighbour) = decode::permanent_neighbour(&message) {
             found.entry(message.header.ifindex).or_default().neighbours.push(neighbour);
         }
-    }
-    Ok(found)
-}
-
-/// The main table's routes, both families.
-pub(super) fn routes(socket: &mut Socket, filter: RouteFilter) -> Result<Vec<RouteMessage>, Failure> {
-    let mut found = Vec::new();
-    for family in [AddressFamily::Inet6, AddressFamily::Inet] {
-        let answer = match socket.dump(RouteNetlinkMessage::GetRoute(request::routes(family, filter))) {
-            // No such family in this kernel.
-            Err(Failure { errno: Errno::OPNOTSUPP | Errno::AFNOSUPPORT, .. }) => continue,
-            answer => answer?,
-        };
-        found.extend(answer.into_iter().filter_map(|message| match message {
-            RouteNetlinkMessage::NewRoute(route) if decode::table(&route) == u32::from(MAIN_TABLE) => {
-                Some(route)
-            }
-            _ => None,
-        }));
     }
     Ok(found)
 }

@@ -5,14 +5,14 @@ use std::path::Path;
 
 use flock_core::attachment::IfName;
 use flock_core::link::{Fact, PodObserved};
-use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::link::LinkMessage;
 
 use super::decode;
 use super::errno::Failure;
 use super::netns::{Lookup, Namespace};
 use super::observe;
-use super::request::{self, LOOPBACK, RouteFilter};
+use super::request::LOOPBACK;
+use super::rtnetlink::RouteFilter;
 use super::socket::Socket;
 use crate::KernelError;
 
@@ -30,9 +30,8 @@ pub(super) fn observe(netns: &Path, ifname: &IfName) -> Result<PodObserved, Kern
 }
 
 fn facts(socket: &mut Socket, ifname: &IfName) -> Result<BTreeSet<Fact>, Failure> {
-    let loopback = find(socket, request::link(LOOPBACK, Vec::new()))?;
-    let link = find(socket, request::links(Some(ifname)))?;
-    let mut facts = match link.filter(|link| decode::name(link).as_ref() == Some(ifname)) {
+    let loopback = socket.link_by_index(LOOPBACK)?;
+    let mut facts = match socket.link_by_name(ifname)? {
         Some(link) => link_facts(socket, &link)?,
         None => BTreeSet::new(),
     };
@@ -47,14 +46,7 @@ fn facts(socket: &mut Socket, ifname: &IfName) -> Result<BTreeSet<Fact>, Failure
 fn link_facts(socket: &mut Socket, link: &LinkMessage) -> Result<BTreeSet<Fact>, Failure> {
     let index = link.header.index;
     let mut on_links = observe::addresses_and_neighbours(socket, Some(index))?;
-    let routes = observe::routes(socket, RouteFilter { link: Some(index), ours: false })?;
+    let routes = socket.routes(RouteFilter { link: Some(index), ..RouteFilter::default() })?;
     observe::add_routes(&mut on_links, &routes);
     Ok(observe::pod_facts(link, &on_links.remove(&index).unwrap_or_default()))
-}
-
-fn find(socket: &mut Socket, message: LinkMessage) -> Result<Option<LinkMessage>, Failure> {
-    Ok(match socket.find(RouteNetlinkMessage::GetLink(message))? {
-        Some(RouteNetlinkMessage::NewLink(link)) => Some(link),
-        _ => None,
-    })
 }

@@ -20,6 +20,7 @@ use netlink_packet_route::neighbour::{
 use netlink_packet_route::route::{
     RouteAddress, RouteAttribute, RouteFlags, RouteHeader, RouteMessage, RouteProtocol, RouteScope, RouteType,
 };
+use netlink_packet_route::rule::RuleMessage;
 
 use crate::ROUTE_PROTOCOL;
 
@@ -27,7 +28,7 @@ use crate::ROUTE_PROTOCOL;
 pub(super) const MAIN_TABLE: u8 = 254;
 
 /// `RT_TABLE_LOCAL`.
-const LOCAL_TABLE: u8 = 255;
+pub(super) const LOCAL_TABLE: u8 = 255;
 
 /// The loopback interface's index, the same in every network namespace.
 pub(super) const LOOPBACK: u32 = 1;
@@ -140,32 +141,25 @@ pub(super) fn neighbour(index: u32, address: IpAddr, mac: Option<Mac>) -> Neighb
     message
 }
 
-/// Which routes of the main table to list.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct RouteFilter {
-    /// Out of this link.
-    pub(super) link: Option<u32>,
-    /// With our protocol number.
-    pub(super) ours: bool,
-}
-
-/// The main table's routes of one family.
-pub(super) fn routes(family: AddressFamily, filter: RouteFilter) -> RouteMessage {
+/// The routes of one family: of one table (0: of any), with one protocol, out of one link.
+pub(super) fn routes(
+    family: AddressFamily,
+    table: u8,
+    protocol: Option<RouteProtocol>,
+    link: Option<u32>,
+) -> RouteMessage {
     let mut message = RouteMessage::default();
     message.header.address_family = family;
-    message.header.table = MAIN_TABLE;
-    if filter.ours {
-        message.header.protocol = RouteProtocol::from(ROUTE_PROTOCOL);
-    }
-    message.attributes.extend(filter.link.map(RouteAttribute::Oif));
+    message.header.table = table;
+    message.header.protocol = protocol.unwrap_or(RouteProtocol::Unspec);
+    message.attributes.extend(link.map(RouteAttribute::Oif));
     message
 }
 
-/// The IPv6 routes to the namespace's own addresses.
-pub(super) fn local_routes6() -> RouteMessage {
-    let mut message = RouteMessage::default();
-    message.header.address_family = AddressFamily::Inet6;
-    message.header.table = LOCAL_TABLE;
+/// All policy rules of one family.
+pub(super) fn rules(family: AddressFamily) -> RuleMessage {
+    let mut message = RuleMessage::default();
+    message.header.family = family;
     message
 }
 
@@ -203,13 +197,6 @@ fn our_route(dst: IpNet, kind: RouteType) -> RouteMessage {
         ..RouteHeader::default()
     };
     message.attributes.push(RouteAttribute::Destination(RouteAddress::from(dst.network())));
-    message
-}
-
-/// Every table's routes of one family.
-pub(super) fn routes_of_all_tables(family: AddressFamily) -> RouteMessage {
-    let mut message = routes(family, RouteFilter::default());
-    message.header.table = RouteHeader::RT_TABLE_UNSPEC;
     message
 }
 

@@ -11,42 +11,36 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use flock_core::attachment::IfName;
-use netlink_packet_route::RouteNetlinkMessage;
+use netlink_packet_route::AddressFamily;
 use netlink_packet_route::link::LinkMessage;
 
+use super::decode;
 use super::errno::Failure;
+use super::rtnetlink::{RouteFilter, Table};
 use super::socket::Socket;
-use super::{decode, request};
 
 /// Whether the interface, if it is there and up, has yet to do either. To look is to hurry it on: since Linux 6.8
 /// `rtnl_getlink` handles a link's pending carrier event before it tells of the link.
 pub(super) fn is_unsettled(socket: &mut Socket, ifname: &IfName) -> Result<bool, Failure> {
-    let found = socket.find(RouteNetlinkMessage::GetLink(request::links(Some(ifname))))?;
-    match found {
-        Some(RouteNetlinkMessage::NewLink(link)) if decode::is_up(&link) => {
-            Ok(decode::drops(&link) || lacks_local_routes(socket, &link)?)
-        }
+    match socket.link_by_name(ifname)? {
+        Some(link) if decode::is_up(&link) => Ok(decode::drops(&link) || lacks_local_routes(socket, &link)?),
         _ => Ok(false),
     }
 }
 
 fn lacks_local_routes(socket: &mut Socket, link: &LinkMessage) -> Result<bool, Failure> {
-    let addresses = request::addresses(link.header.index);
-    let addresses =
-        socket.dump(RouteNetlinkMessage::GetAddress(addresses))?.into_iter().filter_map(|message| {
-            let RouteNetlinkMessage::NewAddress(message) = message else { return None };
-            decode::address(&message).map(|net| net.addr())
-        });
+    let addresses = socket.addresses(Some(link.header.index))?;
+    let addresses = addresses.iter().filter_map(decode::address).map(|net| net.addr());
     // The kernel's own link-local address comes in its own time, and nobody is waiting for it.
     let mut addresses: BTreeSet<IpAddr> =
         addresses.filter(|address| address.is_ipv6() && !decode::is_link_local6(*address)).collect();
     if addresses.is_empty() {
         return Ok(false);
     }
-    for message in socket.dump(RouteNetlinkMessage::GetRoute(request::local_routes6()))? {
-        if let RouteNetlinkMessage::NewRoute(route) = message {
-            decode::destination(&route).map(|net| addresses.remove(&net.addr()));
-        }
+    let local =
+        RouteFilter { family: Some(AddressFamily::Inet6), table: Table::Local, ..RouteFilter::default() };
+    for destination in socket.routes(local)?.iter().filter_map(decode::destination) {
+        addresses.remove(&destination.addr());
     }
     Ok(!addresses.is_empty())
 }

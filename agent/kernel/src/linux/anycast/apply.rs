@@ -5,8 +5,8 @@ use std::net::IpAddr;
 
 use flock_core::anycast::{NextHop, RouteChange};
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE};
+use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::route::RouteMessage;
-use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use rustix::io::Errno;
 
 use super::Several;
@@ -15,6 +15,7 @@ use super::objects::{self, Objects};
 use crate::KernelError;
 use crate::linux::errno::Failure;
 use crate::linux::nexthop::{Hop, Kind, Nexthop, NexthopMessage};
+use crate::linux::rtnetlink::{RouteFilter, Table};
 use crate::linux::socket::Socket;
 use crate::linux::{decode, request};
 
@@ -49,7 +50,7 @@ struct Work<'a> {
 impl<'a> Work<'a> {
     fn begin(socket: &'a mut Socket, several: Several) -> Result<Self, Failure> {
         let (mut routes, mut routed) = (BTreeMap::new(), BTreeMap::new());
-        for route in routes_of_all_tables(socket)? {
+        for route in socket.routes(ALL_TABLES)? {
             if let Some(id) = decode::nexthop_id(&route) {
                 *routed.entry(id).or_default() += 1;
             }
@@ -89,16 +90,10 @@ impl<'a> Work<'a> {
 
     fn usable(&mut self, hop: &NextHop) -> Result<Hop, Failure> {
         let refusal = |errno, text| Err(Failure { errno, text: Some(text) });
-        match self.socket.find(RouteNetlinkMessage::GetLink(request::links(Some(&hop.link))))? {
-            // The kernel looks among alternative names too.
-            Some(RouteNetlinkMessage::NewLink(link)) if decode::name(&link).as_ref() == Some(&hop.link) => {
-                if decode::has_carrier(&link) {
-                    Ok(Hop { via: hop.via, link: link.header.index })
-                } else {
-                    refusal(Errno::NETDOWN, format!("link {} has no carrier", hop.link))
-                }
-            }
-            _ => refusal(Errno::NODEV, format!("there is no link {}", hop.link)),
+        match self.socket.link_by_name(&hop.link)? {
+            Some(link) if decode::has_carrier(&link) => Ok(Hop { via: hop.via, link: link.header.index }),
+            Some(_) => refusal(Errno::NETDOWN, format!("link {} has no carrier", hop.link)),
+            None => refusal(Errno::NODEV, format!("there is no link {}", hop.link)),
         }
     }
 
@@ -200,6 +195,9 @@ impl<'a> Work<'a> {
     }
 }
 
+/// Everybody's: a route of another table may lead to one of our nexthop objects.
+const ALL_TABLES: RouteFilter = RouteFilter { family: None, table: Table::Any, link: None, protocol: None };
+
 /// What a removal says of a route or object that is not there.
 const GONE: [Errno; 2] = [Errno::SRCH, Errno::NOENT];
 
@@ -212,23 +210,6 @@ fn in_the_way(route: &RouteMessage) -> Failure {
     Failure { errno: Errno::EXIST, text: Some(text) }
 }
 
-fn routes_of_all_tables(socket: &mut Socket) -> Result<Vec<RouteMessage>, Failure> {
-    let mut found = Vec::new();
-    for family in [AddressFamily::Inet6, AddressFamily::Inet] {
-        let message = RouteNetlinkMessage::GetRoute(request::routes_of_all_tables(family));
-        let answer = match socket.dump(message) {
-            // No such family in this kernel.
-            Err(Failure { errno: Errno::OPNOTSUPP | Errno::AFNOSUPPORT, .. }) => continue,
-            answer => answer?,
-        };
-        found.extend(answer.into_iter().filter_map(|message| match message {
-            RouteNetlinkMessage::NewRoute(route) => Some(route),
-            _ => None,
-        }));
-    }
-    Ok(found)
-}
-
 /// Removes those nexthop objects of ours that nothing leads to. To remove one that a route leads to would remove the
 /// route: so what there is is looked at once more.
 fn sweep(socket: &mut Socket) -> Result<(), Failure> {
@@ -236,7 +217,7 @@ fn sweep(socket: &mut Socket) -> Result<(), Failure> {
     if objects.ours().next().is_none() {
         return Ok(());
     }
-    let routed = routes_of_all_tables(socket)?.iter().filter_map(decode::nexthop_id).collect();
+    let routed = socket.routes(ALL_TABLES)?.iter().filter_map(decode::nexthop_id).collect();
     for nexthop in objects.unused(&routed) {
         let removed = socket.request(NexthopMessage::Del(nexthop.clone()), 0);
         removed.or_else(|failure| failure.unless(&GONE))?;

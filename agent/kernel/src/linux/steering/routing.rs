@@ -7,18 +7,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use flock_core::attachment::IfName;
 use flock_core::steering::{Path, Routing, Rule};
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE};
-use netlink_packet_route::route::RouteMessage;
+use netlink_packet_route::RouteNetlinkMessage;
+use netlink_packet_route::route::{RouteMessage, RouteProtocol};
 use netlink_packet_route::rule::RuleMessage;
-use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use rustix::io::Errno;
 
 use self::message::Hop;
 use super::super::errno::Failure;
+use super::super::rtnetlink::{RouteFilter, Table};
 use super::super::socket::Socket;
-use super::super::{decode, request, sysctl};
-use crate::KernelError;
-
-const FAMILIES: [AddressFamily; 2] = [AddressFamily::Inet6, AddressFamily::Inet];
+use super::super::{decode, sysctl};
+use crate::{KernelError, ROUTE_PROTOCOL};
 
 /// What there is of ours, with what it is; none for what flock would not make like that.
 pub(super) struct Found {
@@ -56,47 +55,25 @@ impl Found {
 }
 
 fn rules(socket: &mut Socket) -> Result<Vec<(RuleMessage, Option<Rule>)>, Failure> {
-    let mut found = Vec::new();
-    for family in FAMILIES {
-        let answer = match socket.dump(RouteNetlinkMessage::GetRule(message::rules(family))) {
-            // A kernel that was built or started without IPv6.
-            Err(Failure { errno: Errno::AFNOSUPPORT, .. }) => continue,
-            answer => answer?,
-        };
-        for message in answer {
-            let RouteNetlinkMessage::NewRule(rule) = message else { continue };
-            if message::is_our_rule(&rule) {
-                let read = message::read_rule(&rule);
-                found.push((rule, read));
-            }
-        }
-    }
-    Ok(found)
+    let ours = socket.rules()?.into_iter().filter(message::is_our_rule);
+    Ok(ours.map(|rule| (rule.clone(), message::read_rule(&rule))).collect())
 }
 
 fn routes(socket: &mut Socket) -> Result<Vec<(RouteMessage, Option<Hop>)>, Failure> {
-    let mut found = Vec::new();
-    for family in FAMILIES {
-        for message in socket.dump(RouteNetlinkMessage::GetRoute(message::routes(family)))? {
-            let RouteNetlinkMessage::NewRoute(route) = message else { continue };
-            // A kernel without IPv6 answers with the routes that it has.
-            if route.header.address_family == family && message::is_our_route(&route) {
-                let read = Hop::read(&route);
-                found.push((route, read));
-            }
-        }
-    }
-    Ok(found)
+    let filter = RouteFilter {
+        table: Table::Any,
+        protocol: Some(RouteProtocol::from(ROUTE_PROTOCOL)),
+        ..RouteFilter::default()
+    };
+    let ours = socket.routes(filter)?.into_iter().filter(message::is_our_route);
+    Ok(ours.map(|route| (route.clone(), Hop::read(&route))).collect())
 }
 
 fn links(socket: &mut Socket) -> Result<BTreeMap<IfName, Link>, Failure> {
-    let answer = socket.dump(RouteNetlinkMessage::GetLink(request::links(None)))?;
-    let links = answer.iter().filter_map(|message| match message {
-        RouteNetlinkMessage::NewLink(link) => {
-            let minds_marks = decode::inet_conf(link).map(|conf| conf.src_vmark != 0);
-            Some((decode::name(link)?, Link { index: link.header.index, minds_marks }))
-        }
-        _ => None,
+    let links = socket.links()?;
+    let links = links.iter().filter_map(|link| {
+        let minds_marks = decode::inet_conf(link).map(|conf| conf.src_vmark != 0);
+        Some((decode::name(link)?, Link { index: link.header.index, minds_marks }))
     });
     Ok(links.collect())
 }
