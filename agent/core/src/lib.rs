@@ -12,6 +12,7 @@
 //! * [`bgp`]: what the node says to its routers and learns from them: `bird.conf` and the state of the sessions.
 //! * [`selector`], [`claim`], [`anycast`]: who may claim an address, and which pods serve it.
 //! * [`network`]: whether Kubernetes may send pods to the node.
+//! * [`nft`]: nftables as values.
 //! * [`steering`]: how connections to an anycast address stay with their pod.
 //! * [`departure`], [`removal`]: what the end of BIRD's container is about, and how flock is taken off a node.
 //! * [`recovery`], [`sweep`]: how store and kernel are joined after a restart, and what is an orphan.
@@ -32,6 +33,7 @@ pub mod intent;
 pub mod ipam;
 pub mod link;
 pub mod network;
+pub mod nft;
 pub mod node;
 pub mod pod;
 pub mod prefix;
