@@ -253,7 +253,7 @@ impl<K: Kernel, S: Source> Stage<K, S> {
     /// Starts what decides about anycast addresses. What was announced before a restart is decided about anew before
     /// anybody asks: twice, since an address is announced only when its route is known to be there.
     async fn start_anycast(&self) -> watch::Receiver<Arc<Announcement>> {
-        let programmer = Programmer::new(Arc::clone(&self.attachments));
+        let programmer = Programmer::new(self.attachments.kernel().clone());
         let node = self.config.node.clone();
         let mut announcer = Announcer::new(Arc::clone(&self.attachments), node, programmer.follow());
         announcer.settle();
@@ -261,7 +261,11 @@ impl<K: Kernel, S: Source> Stage<K, S> {
         let wanted = groups.borrow().clone();
         programmer.program(&wanted).await;
         announcer.settle();
-        let steerer = Steerer::new(Arc::clone(&self.attachments));
+        let steerer = Steerer::new(
+            self.attachments.kernel().clone(),
+            self.attachments.follow_desired(),
+            self.attachments.follow_claimants(),
+        );
         let announced = announcer.follow();
         tokio::spawn(forward(announcer.follow_view(), self.views.anycast.clone()));
         tokio::spawn(forward(steerer.follow(), self.views.unsteered.clone()));

@@ -32,7 +32,7 @@ use flock_core::prefix::PodAddresses;
 use flock_core::record::Record;
 use flock_core::recovery::owns;
 use flock_core::steering::FlowSlot;
-use flock_kernel::Kernel;
+use flock_kernel::{Links, Node};
 use records::Records;
 use tokio::sync::watch;
 
@@ -102,7 +102,7 @@ pub struct Parts<K, S> {
     pub notices: Notices,
 }
 
-impl<K: Kernel, S: Source> Attachments<K, S> {
+impl<K: Links + Node, S: Source> Attachments<K, S> {
     /// Knows nothing yet: [`Attachments::recover`] comes first.
     pub fn new(parts: Parts<K, S>) -> Self {
         let Parts { kernel, source, store, clock, tombstones, notices } = parts;

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flock_core::sweep::{Suspect, Sweeper};
-use flock_kernel::{Changes, Kernel};
+use flock_kernel::{Changes, Links, Node};
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior};
 
@@ -44,7 +44,7 @@ enum Wake {
     Timer,
 }
 
-impl<K: Kernel, S: Source> Reconciler<K, S> {
+impl<K: Links + Node, S: Source> Reconciler<K, S> {
     /// Runs until `shutdown` is there.
     pub async fn run(mut self, shutdown: impl Future<Output = ()>) {
         let mut shutdown = std::pin::pin!(shutdown);

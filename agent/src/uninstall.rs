@@ -120,7 +120,7 @@ async fn clean<K: Kernel>(report: &mut Report<impl Write>, kernel: &K) -> Result
     let removal = Removal::of(&kernel.host().await?, &kernel.anycast_routes().await?);
     // First: what steers connections refers to the same pods.
     let step = format!("remove the nftables table {TABLE}, policy rules and routes that steer connections");
-    report.step(&step, kernel.steer(&Steering::default())).await;
+    report.step(&step, flock_kernel::steer(kernel, &Steering::default())).await;
     for change in &removal.anycast {
         let made = kernel.change_anycast_routes(std::slice::from_ref(change));
         report.step(&change.to_string(), made).await;

@@ -1,21 +1,27 @@
 //! A kernel in memory, for tests: deterministic, open to inspection, easily disturbed, and failing on demand.
+//!
+//! `state`: what it holds. `links`, `node`, `routes`, `firewall`: the effect of each operation, one file for a trait.
 
+mod firewall;
+mod links;
+mod node;
+mod routes;
 mod state;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Debug;
 use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use flock_core::anycast::{RouteChange, Routes};
 use flock_core::attachment::IfName;
-use flock_core::host::{DefaultRoute, HostChange, HostLink, HostState, HostSysctl};
-use flock_core::link::{Fact, LinkChange, LinkSpec, PodObserved};
-use flock_core::steering::Steering;
+use flock_core::host::{DefaultRoute, HostLink, HostState, HostSysctl};
+use flock_core::link::Fact;
 use tokio::sync::mpsc::Sender;
 
 use self::state::State;
-use crate::{Changes, Kernel, KernelError};
+use crate::gate::{Gate, Gates};
+use crate::{Changes, Events, KernelError};
 
 /// What happens at the step given to [`FakeKernel::fail_at`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +38,7 @@ pub enum FailMode {
 #[derive(Debug, Clone, Default)]
 pub struct FakeKernel {
     inner: Arc<Mutex<Inner>>,
+    gates: Gates,
 }
 
 #[derive(Debug, Default)]
@@ -50,8 +57,46 @@ impl FakeKernel {
         Self::default()
     }
 
+    /// The same kernel, with every operation of this handle going through a gate.
+    #[must_use]
+    pub fn behind(self, gate: impl Gate) -> Self {
+        Self { gates: Gates::through(gate), ..self }
+    }
+
     fn inner(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// An observation.
+    fn observe<T>(&self, look: impl FnOnce(&State) -> T) -> Result<T, KernelError> {
+        self.gates.observe()?;
+        self.inner().alive().map(look)
+    }
+
+    /// Makes changes in order, each a step; stops at the first one that fails.
+    fn change<C: Debug>(
+        &self,
+        changes: &[C],
+        mut make: impl FnMut(&mut State, &C) -> Result<(), KernelError>,
+    ) -> Result<(), KernelError> {
+        self.inner().alive()?;
+        changes
+            .iter()
+            .try_for_each(|change| self.gates.step(change, || self.inner().step(|state| make(state, change))))
+    }
+
+    /// Puts a value in the place of another one: a step, unless they are equal. To gates, an observation.
+    fn put<T: PartialEq>(&self, value: T, place: impl Fn(&mut State) -> &mut T) -> Result<(), KernelError> {
+        self.gates.observe()?;
+        let mut inner = self.inner();
+        inner.alive()?;
+        if *place(&mut inner.state) == value {
+            return Ok(());
+        }
+        inner.step(|state| {
+            *place(state) = value;
+            Ok(())
+        })
     }
 
     /// Does something behind flock's back: no step, not subject to failures, and told to watchers.
@@ -95,16 +140,6 @@ impl FakeKernel {
     /// Everything on the node.
     pub fn node(&self) -> HostState {
         self.inner().state.node()
-    }
-
-    /// The routes to anycast addresses.
-    pub fn anycast(&self) -> Routes {
-        self.inner().state.anycast.clone()
-    }
-
-    /// How established connections are steered.
-    pub fn steering(&self) -> Steering {
-        self.inner().state.steering.clone()
     }
 
     /// The facts of a host link and of its peer.
@@ -199,60 +234,7 @@ fn injected(step: usize) -> KernelError {
     KernelError::Step { action: format!("step {step}"), cause: io::Error::other("told to fail") }
 }
 
-impl Kernel for FakeKernel {
-    async fn host(&self) -> Result<HostState, KernelError> {
-        self.inner().alive().map(State::node)
-    }
-
-    async fn host_link(&self, name: &IfName) -> Result<Option<HostLink>, KernelError> {
-        self.inner().alive().map(|state| state.host_link(name))
-    }
-
-    async fn pod(&self, netns: &Path, ifname: &IfName) -> Result<PodObserved, KernelError> {
-        let facts = self.inner().alive()?.pod_facts(netns, ifname);
-        Ok(facts.map_or(PodObserved::NamespaceGone, PodObserved::Facts))
-    }
-
-    async fn change_link(&self, spec: &LinkSpec, changes: &[LinkChange]) -> Result<(), KernelError> {
-        let mut inner = self.inner();
-        inner.alive()?;
-        changes.iter().try_for_each(|change| inner.step(|state| state.change_link(spec, change)))
-    }
-
-    async fn delete_link(&self, name: &IfName) -> Result<(), KernelError> {
-        self.inner().step(|state| {
-            state.delete_link(name);
-            Ok(())
-        })
-    }
-
-    async fn change_host(&self, changes: &[HostChange]) -> Result<(), KernelError> {
-        let mut inner = self.inner();
-        inner.alive()?;
-        changes.iter().try_for_each(|change| inner.step(|state| state.change_host(change)))
-    }
-
-    async fn anycast_routes(&self) -> Result<Routes, KernelError> {
-        self.inner().alive().map(|state| state.anycast.clone())
-    }
-
-    async fn change_anycast_routes(&self, changes: &[RouteChange]) -> Result<(), KernelError> {
-        let mut inner = self.inner();
-        inner.alive()?;
-        changes.iter().try_for_each(|change| inner.step(|state| state.change_anycast(change)))
-    }
-
-    async fn steer(&self, steering: &Steering) -> Result<(), KernelError> {
-        let mut inner = self.inner();
-        if inner.alive()?.steering == *steering {
-            return Ok(());
-        }
-        inner.step(|state| {
-            state.steering = steering.clone();
-            Ok(())
-        })
-    }
-
+impl Events for FakeKernel {
     fn watch(&self) -> Result<Changes, KernelError> {
         let mut inner = self.inner();
         inner.alive()?;

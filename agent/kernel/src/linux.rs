@@ -7,21 +7,23 @@
 //! * `wire`, `socket`: netlink messages and errors; requests and dumps. `errno`: what the kernel refuses.
 //! * `netns`: namespaces and the threads for them. `sysctl`: files below `/proc/sys/net`.
 //! * `request`: the messages that we send; `rtnetlink`: questions with typed answers. `decode`, `observe`: from the kernel's messages to facts.
-//! * `host`, `pod`: the node and one pod, looked at. `apply`: changes to a link.
-//! * `nexthop`: messages about nexthop objects. `anycast`: routes to anycast addresses.
-//! * `steering`: established connections stay with their pod.
-//! * `watch`: multicast messages about changes.
+//! * `links`: attachments' links: `pod`, one pod looked at; `apply`, changes; `settle`, what the kernel does later.
+//! * `node`: the node looked at and changed.
+//! * `routes`: `anycast`, with `nexthop`: messages about nexthop objects; `steering`, the rules and routes that it needs.
+//! * `steering`: the table that marks packets. `watch`: multicast messages about changes.
 
 mod anycast;
 mod apply;
 mod decode;
 mod errno;
-mod host;
+mod links;
 mod netns;
 mod nexthop;
+mod node;
 mod observe;
 mod pod;
 mod request;
+mod routes;
 mod rtnetlink;
 mod settle;
 mod socket;
@@ -30,14 +32,9 @@ mod sysctl;
 mod watch;
 mod wire;
 
-use std::path::Path;
+use std::fmt::Debug;
+use std::path::PathBuf;
 use std::sync::Arc;
-
-use flock_core::anycast::{RouteChange, Routes};
-use flock_core::attachment::IfName;
-use flock_core::host::{HostChange, HostLink, HostState};
-use flock_core::link::{LinkChange, LinkSpec, PodObserved};
-use flock_core::steering::Steering;
 
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
 
@@ -45,7 +42,9 @@ use self::anycast::Several;
 use self::errno::Failure;
 use self::netns::{Namespace, on_own_thread};
 use self::socket::Socket;
-use crate::{Changes, Kernel, KernelError};
+use self::sysctl::Sysctls;
+use crate::KernelError;
+use crate::gate::{Gate, Gates};
 
 /// The kernel that this program runs on. A handle: clones are the same.
 #[derive(Debug, Clone)]
@@ -55,6 +54,8 @@ pub struct LinuxKernel {
     /// Held while anycast routes are changed: what is free, and what is unused, is decided by what is there.
     anycast: Arc<Mutex<()>>,
     several: Several,
+    sysctls: Sysctls,
+    gates: Gates,
 }
 
 /// How many links are changed at once. Every step of a change waits for the rtnl lock, which is one for the whole
@@ -71,17 +72,27 @@ impl LinuxKernel {
         let several = Several::probe(&mut Socket::open().map_err(opening)?);
         let node = Namespace::of_this_thread().map_err(|error| opening(error.into()))?;
         let turns = Arc::new(Semaphore::new(TURNS));
-        Ok(Self { node: Arc::new(node), turns, anycast: Arc::default(), several })
+        Ok(Self {
+            node: Arc::new(node),
+            turns,
+            anycast: Arc::default(),
+            several,
+            sysctls: Sysctls::default(),
+            gates: Gates::default(),
+        })
     }
 
     /// The same with sysctls below `root` instead of `/proc/sys/net`, which is read-only in a container that is not
-    /// privileged: for the whole process, so the first place counts.
+    /// privileged.
     #[must_use]
-    pub fn with_sysctls_at(self, root: std::path::PathBuf) -> Self {
-        if !sysctl::move_to(root) {
-            tracing::warn!("sysctls are somewhere else already: that stays");
-        }
-        self
+    pub fn with_sysctls_at(self, root: PathBuf) -> Self {
+        Self { sysctls: Sysctls::at(root), ..self }
+    }
+
+    /// The same, with every operation going through a gate: for tests.
+    #[must_use]
+    pub fn behind(self, gate: impl Gate) -> Self {
+        Self { gates: Gates::through(gate), ..self }
     }
 
     /// The kernel as it would be if it had no nexthop objects: anycast routes with several next hops are plain
@@ -95,6 +106,29 @@ impl LinuxKernel {
     /// Waits for a turn. It belongs to the thread that does the work, which goes on when its caller goes away.
     async fn turn(&self) -> Result<OwnedSemaphorePermit, KernelError> {
         Arc::clone(&self.turns).acquire_owned().await.map_err(|_| KernelError::Closed)
+    }
+
+    /// Looks at something in the node's namespace; `action` names what, for errors.
+    async fn observe<T: Send + 'static>(
+        &self,
+        action: impl Into<String> + Send + 'static,
+        look: impl FnOnce(&mut Socket) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, KernelError> {
+        self.gates.observe()?;
+        self.on_node(move |socket| look(socket).map_err(|failure| failure.of_step(action))).await
+    }
+
+    /// Makes changes in the node's namespace, in order; stops at the first one that fails.
+    async fn change<C: Clone + Debug + Send + 'static>(
+        &self,
+        changes: &[C],
+        make: impl Fn(&mut Socket, &C) -> Result<(), KernelError> + Send + 'static,
+    ) -> Result<(), KernelError> {
+        let (gates, changes) = (self.gates.clone(), changes.to_vec());
+        self.on_node(move |socket| {
+            changes.iter().try_for_each(|change| gates.step(change, || make(socket, change)))
+        })
+        .await
     }
 
     /// Does `work` with a socket in the node's namespace, on a thread that is in it.
@@ -112,81 +146,4 @@ impl LinuxKernel {
 fn entered<T>(node: &Namespace, work: impl FnOnce() -> Result<T, KernelError>) -> Result<T, KernelError> {
     node.enter().map_err(|errno| Failure::from(errno).of_step("enter the node's network namespace"))?;
     work()
-}
-
-impl Kernel for LinuxKernel {
-    async fn host(&self) -> Result<HostState, KernelError> {
-        self.on_node(|socket| host::observe(socket).map_err(|failure| failure.of_step("observe the node")))
-            .await
-    }
-
-    async fn host_link(&self, name: &IfName) -> Result<Option<HostLink>, KernelError> {
-        let name = name.clone();
-        self.on_node(move |socket| {
-            host::observe_link(socket, &name)
-                .map_err(|failure| failure.of_step(format!("observe link {name}")))
-        })
-        .await
-    }
-
-    async fn pod(&self, netns: &Path, ifname: &IfName) -> Result<PodObserved, KernelError> {
-        let (netns, ifname) = (netns.to_owned(), ifname.clone());
-        on_own_thread(move || pod::observe(&netns, &ifname)).await
-    }
-
-    async fn change_link(&self, spec: &LinkSpec, changes: &[LinkChange]) -> Result<(), KernelError> {
-        if changes.is_empty() {
-            return Ok(());
-        }
-        let (node, spec, changes) = (Arc::clone(&self.node), spec.clone(), changes.to_vec());
-        let turn = self.turn().await?;
-        on_own_thread(move || {
-            let _turn = turn;
-            entered(&node, || apply::apply(&node, &spec, &changes))
-        })
-        .await
-    }
-
-    async fn delete_link(&self, name: &IfName) -> Result<(), KernelError> {
-        let (name, turn) = (name.clone(), self.turn().await?);
-        self.on_node(move |socket| {
-            let _turn = turn;
-            apply::delete_link(socket, &name)
-        })
-        .await
-    }
-
-    async fn change_host(&self, changes: &[HostChange]) -> Result<(), KernelError> {
-        let changes = changes.to_vec();
-        self.on_node(move |socket| host::apply(socket, &changes)).await
-    }
-
-    async fn anycast_routes(&self) -> Result<Routes, KernelError> {
-        let several = self.several;
-        self.on_node(move |socket| anycast::observe(socket, several)).await
-    }
-
-    async fn change_anycast_routes(&self, changes: &[RouteChange]) -> Result<(), KernelError> {
-        if changes.is_empty() {
-            return Ok(());
-        }
-        let (several, changes) = (self.several, changes.to_vec());
-        let turn = Arc::clone(&self.anycast).lock_owned().await;
-        self.on_node(move |socket| {
-            let _turn = turn;
-            anycast::apply(socket, several, &changes)
-        })
-        .await
-    }
-
-    async fn steer(&self, steering: &Steering) -> Result<(), KernelError> {
-        let steering = steering.clone();
-        self.on_node(move |socket| steering::apply(socket, &steering)).await
-    }
-
-    fn watch(&self) -> Result<Changes, KernelError> {
-        let (sender, changes) = Changes::channel();
-        watch::start(Arc::clone(&self.node), sender)?;
-        Ok(changes)
-    }
 }

@@ -3,30 +3,27 @@
 use std::collections::BTreeSet;
 use std::future::Future;
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
-use flock_core::anycast::{self, Groups, Routes, route_changes};
-use flock_kernel::{Kernel, KernelError};
+use flock_core::anycast::{self, Groups, route_changes};
+use flock_kernel::{KernelError, Routes};
 use tokio::sync::watch;
 
 use super::{Programmed, publish_change};
-use crate::attach::Attachments;
-use crate::source::Source;
 
 /// After a failure.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
 
 /// The programmer.
-pub struct Programmer<K, S> {
-    attachments: Arc<Attachments<K, S>>,
+pub struct Programmer<K> {
+    kernel: K,
     programmed: watch::Sender<Programmed>,
 }
 
-impl<K: Kernel, S: Source> Programmer<K, S> {
+impl<K: Routes> Programmer<K> {
     /// Has done nothing yet.
-    pub fn new(attachments: Arc<Attachments<K, S>>) -> Self {
-        Self { attachments, programmed: watch::channel(Programmed::default()).0 }
+    pub fn new(kernel: K) -> Self {
+        Self { kernel, programmed: watch::channel(Programmed::default()).0 }
     }
 
     /// Follows what is in the kernel.
@@ -69,11 +66,11 @@ impl<K: Kernel, S: Source> Programmer<K, S> {
     }
 
     /// The addresses whose routes are there, and what the kernel refuses.
-    async fn route(&self, desired: &Routes) -> (BTreeSet<IpAddr>, Option<KernelError>) {
+    async fn route(&self, desired: &anycast::Routes) -> (BTreeSet<IpAddr>, Option<KernelError>) {
         match self.change_routes(desired).await {
             Ok(()) => (desired.keys().copied().collect(), None),
             Err(error) => {
-                let routed = match self.attachments.kernel().anycast_routes().await {
+                let routed = match self.kernel.anycast_routes().await {
                     Ok(there) => {
                         there.into_iter().filter(|(_, hops)| !hops.is_empty()).map(|(to, _)| to).collect()
                     }
@@ -85,12 +82,11 @@ impl<K: Kernel, S: Source> Programmer<K, S> {
         }
     }
 
-    async fn change_routes(&self, desired: &Routes) -> Result<(), KernelError> {
-        let kernel = self.attachments.kernel();
-        let changes = route_changes(desired, &kernel.anycast_routes().await?);
+    async fn change_routes(&self, desired: &anycast::Routes) -> Result<(), KernelError> {
+        let changes = route_changes(desired, &self.kernel.anycast_routes().await?);
         for change in &changes {
             tracing::info!(%change, "anycast");
         }
-        kernel.change_anycast_routes(&changes).await
+        self.kernel.change_anycast_routes(&changes).await
     }
 }

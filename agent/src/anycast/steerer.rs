@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use flock_core::node::EstablishedConnections;
 use flock_core::steering::{SteeredPod, Steering};
-use flock_kernel::Kernel;
+use flock_kernel::{Firewall, Routes};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::publish_change;
-use crate::attach::{Attachments, Claimants};
+use crate::attach::Claimants;
 use crate::environment::sleep_until;
-use crate::source::{Desired, Source};
+use crate::source::Desired;
 
 /// After a failure.
 const TRY_AGAIN: Duration = Duration::from_secs(5);
@@ -23,22 +23,21 @@ const TRY_AGAIN: Duration = Duration::from_secs(5);
 const APART: Duration = Duration::from_secs(1);
 
 /// The steerer.
-pub struct Steerer<K, S> {
-    attachments: Arc<Attachments<K, S>>,
+pub struct Steerer<K> {
+    kernel: K,
     desired: watch::Receiver<Arc<Desired>>,
     claimants: watch::Receiver<Claimants>,
     problem: watch::Sender<Option<String>>,
 }
 
-impl<K: Kernel, S: Source> Steerer<K, S> {
+impl<K: Routes + Firewall> Steerer<K> {
     /// Has done nothing yet.
-    pub fn new(attachments: Arc<Attachments<K, S>>) -> Self {
-        Self {
-            desired: attachments.follow_desired(),
-            claimants: attachments.follow_claimants(),
-            attachments,
-            problem: watch::channel(None).0,
-        }
+    pub fn new(
+        kernel: K,
+        desired: watch::Receiver<Arc<Desired>>,
+        claimants: watch::Receiver<Claimants>,
+    ) -> Self {
+        Self { kernel, desired, claimants, problem: watch::channel(None).0 }
     }
 
     /// Follows why established connections cannot be steered.
@@ -70,7 +69,7 @@ impl<K: Kernel, S: Source> Steerer<K, S> {
 
     /// Lets the kernel steer so; whether it does.
     pub async fn steer(&self, steering: &Steering) -> bool {
-        let outcome = self.attachments.kernel().steer(steering).await;
+        let outcome = flock_kernel::steer(&self.kernel, steering).await;
         let problem = outcome.err().map(|error| error.to_string());
         if let Some(problem) = problem.as_ref().filter(|_| problem != *self.problem.borrow()) {
             tracing::error!(problem, "established connections cannot be steered; will try again");

@@ -14,7 +14,7 @@ use flock_core::pod::Pod;
 use flock_core::prefix::Family;
 use flock_core::record::{NewRecord, Phase, Record};
 use flock_core::recovery::owns;
-use flock_kernel::Kernel;
+use flock_kernel::{Links, Node};
 use tokio::time::{Instant, sleep};
 
 use super::{AttachError, Attachments, notices};
@@ -62,7 +62,7 @@ const LOOPBACK_LOOK: Duration = Duration::from_millis(10);
 /// Names are tried this often; each further one is a re-hash, so that even the second is hardly ever taken.
 const NAME_TRIES: u32 = 16;
 
-impl<K: Kernel, S: Source> Attachments<K, S> {
+impl<K: Links + Node, S: Source> Attachments<K, S> {
     /// Gives a container its interface. For one that has it already, the same answer, after a repair if need be.
     pub async fn add(&self, call: AddCall) -> Result<Attached, AttachError> {
         let _lock = self.locks.lock(&call.id).await;

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use flock_core::attachment::AttachmentId;
 use flock_core::link::{Comparison, Observed, PodObserved, compare};
 use flock_core::record::{Phase, Record};
-use flock_kernel::Kernel;
+use flock_kernel::{Links, Node};
 
 use super::{AttachError, Attachments};
 use crate::source::Source;
@@ -36,7 +36,7 @@ pub struct Inspection {
     pub facts: Vec<Comparison>,
 }
 
-impl<K: Kernel, S: Source> Attachments<K, S> {
+impl<K: Links + Node, S: Source> Attachments<K, S> {
     /// Compares prevResult with the record, and the record with the kernel (CNI spec 1.1, "CHECK").
     pub async fn check(&self, call: CheckCall) -> Result<(), AttachError> {
         let _lock = self.locks.lock(&call.id).await;

@@ -11,7 +11,7 @@ use flock_core::intent::{self, PodIntent};
 use flock_core::record::Record;
 use flock_core::selector::Labels;
 use flock_core::steering::FlowSlot;
-use flock_kernel::Kernel;
+use flock_kernel::{Links, Node};
 use ipnet::IpNet;
 
 use super::{AttachError, Attachments, HostView, Table};
@@ -101,7 +101,7 @@ fn held(record: &Record) -> impl Iterator<Item = (IpAddr, (Use, PodName))> {
     own.chain(anycast).map(|(address, usage)| (address, (usage, record.pod.clone())))
 }
 
-impl<K: Kernel, S: Source> Attachments<K, S> {
+impl<K: Links + Node, S: Source> Attachments<K, S> {
     /// Judges all claims of a pod that is to be attached, and gives its connections a mark.
     pub(super) fn claim(&self, intent: &PodIntent, table: &mut Table) -> Result<Claimed, AttachError> {
         let addresses: BTreeSet<IpAddr> = intent.fixed().iter().collect();

@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 
 use flock_core::attachment::AttachmentId;
 use flock_core::record::{Phase, Record};
-use flock_kernel::Kernel;
+use flock_kernel::{Links, Node};
 use flock_rpc::{tombstone, v1alpha1 as wire};
 
 use super::{AttachError, Attachments};
 use crate::source::Source;
 
-impl<K: Kernel, S: Source> Attachments<K, S> {
+impl<K: Links + Node, S: Source> Attachments<K, S> {
     /// Takes a container's interface away. One that is unknown, or gone already, is fine (CNI spec 1.1, "DEL").
     pub async fn del(&self, id: &AttachmentId) -> Result<(), AttachError> {
         let _lock = self.locks.lock(id).await;

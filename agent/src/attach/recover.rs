@@ -2,13 +2,13 @@
 
 use flock_core::record::Record;
 use flock_core::recovery::{self, Recovery};
-use flock_kernel::Kernel;
+use flock_kernel::{Links, Node};
 
 use super::{AttachError, Attachments};
 use crate::source::Source;
 use crate::store::Damaged;
 
-impl<K: Kernel, S: Source> Attachments<K, S> {
+impl<K: Links + Node, S: Source> Attachments<K, S> {
     /// Joins store and kernel: comes before anything else is asked of the agent. Attachments that are ready go on
     /// untouched, interrupted ones are removed, lost ones are rebuilt.
     pub async fn recover(&self) -> Result<(), AttachError> {

@@ -8,7 +8,7 @@ use flock_core::link::{Fact, LinkAlias, LinkChange, Observed, PodObserved, Scope
 use flock_core::record::{Phase, Record};
 use flock_core::recovery::owns;
 use flock_core::sweep::{Suspect, suspects};
-use flock_kernel::Kernel;
+use flock_kernel::{Links, Node};
 
 use super::{AttachError, Attachments, HostView};
 use crate::source::Source;
@@ -30,7 +30,7 @@ enum Repair {
     Vanished,
 }
 
-impl<K: Kernel, S: Source> Attachments<K, S> {
+impl<K: Links + Node, S: Source> Attachments<K, S> {
     /// One full look at the kernel, and what follows from it. Repairs; never flushes.
     pub async fn reconcile(&self) -> Result<Reconciled, AttachError> {
         self.replay_tombstones().await;

@@ -3,6 +3,7 @@ use std::fs;
 use flock_core::anycast::{NextHop, RouteChange};
 use flock_core::host::HostChange;
 use flock_kernel::fake::{FailMode, FakeKernel};
+use flock_kernel::{Node as _, Routes};
 
 use super::*;
 

@@ -11,16 +11,13 @@ use flock_core::claim::{AddressPool, Use};
 use flock_core::node::{AnycastPlan, EstablishedConnections};
 use flock_core::pod::{Pod, Readiness};
 use flock_core::selector::LabelSelector;
-use flock_core::steering::Steering;
+use flock_core::steering::{FlowSlot, Routing};
 use flock_kernel::fake::{FailMode, FakeKernel};
-use flock_kernel::stepped::Stepped;
 
-use crate::support::{Agent, Cut, Told, World, call, node_plan};
+use crate::support::{Agent, Told, World, call, node_plan};
 
 const V6: &str = "2001:db8:53::1";
 const V4: &str = "198.51.100.53";
-
-type Kernel = Stepped<FakeKernel, Cut>;
 
 /// A node whose pods all claim both addresses.
 fn world(pods: &[&str]) -> World {
@@ -58,16 +55,18 @@ fn readiness(world: &World, name: &str, readiness: Readiness) {
 
 /// The two who work on it.
 struct Anycast {
-    announcer: Announcer<Kernel, Told>,
-    programmer: Programmer<Kernel, Told>,
-    steerer: Steerer<Kernel, Told>,
+    announcer: Announcer<FakeKernel, Told>,
+    programmer: Programmer<FakeKernel>,
+    steerer: Steerer<FakeKernel>,
 }
 
 impl Anycast {
-    fn new(agent: &Arc<Agent>) -> Self {
-        let programmer = Programmer::new(Arc::clone(agent));
+    fn new(world: &World, agent: &Arc<Agent>) -> Self {
+        let kernel = || world.kernel.clone();
+        let programmer = Programmer::new(kernel());
         let announcer = Announcer::new(Arc::clone(agent), "node-a".to_owned(), programmer.follow());
-        Self { announcer, programmer, steerer: Steerer::new(Arc::clone(agent)) }
+        let steerer = Steerer::new(kernel(), agent.follow_desired(), agent.follow_claimants());
+        Self { announcer, programmer, steerer }
     }
 
     async fn program(&mut self) -> bool {
@@ -107,6 +106,16 @@ fn both() -> BTreeSet<String> {
     [V4, V6].map(str::to_owned).into()
 }
 
+/// How many pods' connections to how many addresses are steered, by rules, routes and table alike.
+fn steered(world: &World) -> (usize, usize) {
+    let Routing { rules, paths } = world.kernel.steering();
+    let table = world.kernel.steering_table();
+    assert_eq!((rules.is_empty(), table.is_none()), (paths.is_empty(), paths.is_empty()));
+    let pods: BTreeSet<FlowSlot> = paths.iter().map(|path| path.slot).collect();
+    let addresses: BTreeSet<IpAddr> = paths.iter().map(|path| path.to).collect();
+    (pods.len(), addresses.len())
+}
+
 async fn attached(world: &World, pods: &[&str]) -> Arc<Agent> {
     let agent = world.recovered().await;
     for pod in pods {
@@ -119,7 +128,7 @@ async fn attached(world: &World, pods: &[&str]) -> Arc<Agent> {
 async fn an_address_is_announced_when_its_route_is_there() {
     let world = world(&["a", "b"]);
     let agent = attached(&world, &["a", "b"]).await;
-    let mut anycast = Anycast::new(&agent);
+    let mut anycast = Anycast::new(&world, &agent);
     assert_eq!(anycast.announced(), BTreeSet::new());
     assert_eq!(anycast.withheld(), [Withheld::NoRoute, Withheld::NoRoute]);
     assert_eq!(anycast.settle().await, both());
@@ -135,7 +144,7 @@ async fn a_withdrawal_waits_for_nothing() {
         (Readiness::Terminating, "pod default/a is terminating"),
     ] {
         let world = world(&["a"]);
-        let mut anycast = Anycast::new(&attached(&world, &["a"]).await);
+        let mut anycast = Anycast::new(&world, &attached(&world, &["a"]).await);
         anycast.settle().await;
         tell(&world, "a", |pod| pod.readiness = readiness);
         assert_eq!(anycast.announced(), BTreeSet::new());
@@ -150,7 +159,7 @@ async fn a_withdrawal_waits_for_nothing() {
 async fn a_pod_that_goes_in_any_way_is_withdrawn() {
     let world = world(&["a"]);
     let agent = attached(&world, &["a"]).await;
-    let mut anycast = Anycast::new(&agent);
+    let mut anycast = Anycast::new(&world, &agent);
     anycast.settle().await;
     change(&world, |desired| desired.pods.clear());
     assert_eq!(
@@ -160,13 +169,13 @@ async fn a_pod_that_goes_in_any_way_is_withdrawn() {
     agent.del(&call("a").id).await.unwrap();
     anycast.settle().await;
     assert_eq!(anycast.cause(), "pod default/a was detached");
-    assert_eq!(world.kernel.steering(), Steering::default());
+    assert_eq!(steered(&world), (0, 0));
 }
 
 #[tokio::test]
 async fn a_pool_that_goes_takes_its_addresses_along() {
     let world = world(&["a"]);
-    let mut anycast = Anycast::new(&attached(&world, &["a"]).await);
+    let mut anycast = Anycast::new(&world, &attached(&world, &["a"]).await);
     anycast.settle().await;
     let pools = world.told.0.borrow().pools.clone();
     change(&world, |desired| desired.pools.clear());
@@ -184,7 +193,7 @@ async fn another_pod_of_the_same_name_does_not_count() {
     tell(&world, "a", |pod| pod.uid = Some("u-1".to_owned()));
     let agent = world.recovered().await;
     agent.add(AddCall { uid: Some("u-1".to_owned()), ..call("a") }).await.unwrap();
-    let mut anycast = Anycast::new(&agent);
+    let mut anycast = Anycast::new(&world, &agent);
     assert_eq!(anycast.settle().await, both());
     tell(&world, "a", |pod| pod.uid = Some("u-2".to_owned()));
     assert_eq!(anycast.settle().await, BTreeSet::new());
@@ -198,7 +207,7 @@ async fn a_sandbox_that_was_replaced_does_not_count() {
     world.wait(5);
     let again = AddCall { pod: call("a").pod, ..call("again") };
     let second = agent.add(again).await.unwrap().record;
-    let mut anycast = Anycast::new(&agent);
+    let mut anycast = Anycast::new(&world, &agent);
     assert_eq!(anycast.settle().await, both());
     let hops = world.kernel.anycast();
     assert!(hops.values().all(|hops| hops.iter().all(|hop| hop.link == second.host_link) && hops.len() == 1));
@@ -207,7 +216,7 @@ async fn a_sandbox_that_was_replaced_does_not_count() {
 #[tokio::test]
 async fn a_kernel_that_refuses_is_asked_again_and_nothing_is_announced_meanwhile() {
     let world = world(&["a"]);
-    let mut anycast = Anycast::new(&attached(&world, &["a"]).await);
+    let mut anycast = Anycast::new(&world, &attached(&world, &["a"]).await);
     anycast.announcer.settle();
     world.kernel.fail_at(world.kernel.steps(), FailMode::Error);
     assert!(!anycast.program().await);
@@ -218,7 +227,7 @@ async fn a_kernel_that_refuses_is_asked_again_and_nothing_is_announced_meanwhile
 #[tokio::test]
 async fn a_kernel_that_does_not_answer_has_not_lost_its_routes() {
     let world = world(&["a"]);
-    let mut anycast = Anycast::new(&attached(&world, &["a"]).await);
+    let mut anycast = Anycast::new(&world, &attached(&world, &["a"]).await);
     assert_eq!(anycast.settle().await, both());
     world.kernel.fail_at(world.kernel.steps(), FailMode::DieBefore);
     change(&world, |desired| {
@@ -232,32 +241,32 @@ async fn a_kernel_that_does_not_answer_has_not_lost_its_routes() {
 #[tokio::test]
 async fn every_pod_with_an_address_is_steered_ready_or_not_unless_connections_move() {
     let world = world(&["a", "b"]);
-    let mut anycast = Anycast::new(&attached(&world, &["a", "b"]).await);
+    let mut anycast = Anycast::new(&world, &attached(&world, &["a", "b"]).await);
     anycast.settle().await;
     readiness(&world, "b", Readiness::NotReady);
     anycast.settle().await;
-    let steering = world.kernel.steering();
-    assert_eq!((steering.pods.len(), steering.addresses().len()), (2, 2));
+    assert_eq!(steered(&world), (2, 2));
     change(&world, |desired| {
         let node = Arc::make_mut(desired.node.as_mut().unwrap());
         node.anycast = AnycastPlan { established: EstablishedConnections::Move, ..AnycastPlan::default() };
     });
     anycast.settle().await;
-    assert_eq!(world.kernel.steering(), Steering::default());
+    assert_eq!(steered(&world), (0, 0));
 }
 
 /// An agent that comes back must not withdraw anything before it knows better.
 #[tokio::test]
 async fn a_restart_announces_the_same_at_once() {
     let world = world(&["a", "b"]);
-    let mut before = Anycast::new(&attached(&world, &["a", "b"]).await);
+    let mut before = Anycast::new(&world, &attached(&world, &["a", "b"]).await);
     before.settle().await;
-    let (routes, steering) = (world.kernel.anycast(), world.kernel.steering());
+    let steering = || (world.kernel.steering(), world.kernel.steering_table());
+    let (routes, before_steering) = (world.kernel.anycast(), steering());
     let steps = world.kernel.steps();
-    let mut after = Anycast::new(&world.recovered().await);
+    let mut after = Anycast::new(&world, &world.recovered().await);
     assert_eq!(after.settle().await, both());
     assert_eq!(after.announcement().announced, before.announcement().announced);
-    assert_eq!((world.kernel.anycast(), world.kernel.steering()), (routes, steering));
+    assert_eq!((world.kernel.anycast(), steering()), (routes, before_steering));
     assert_eq!(world.kernel.steps(), steps, "nothing in the kernel was touched");
 }
 
@@ -268,7 +277,7 @@ async fn a_lost_record_is_rebuilt_with_its_claims() {
     world.files.lock().unwrap().clear();
     let agent = world.recovered().await;
     assert!(agent.records()[0].claimed.slot.is_some());
-    assert_eq!(Anycast::new(&agent).settle().await, both());
+    assert_eq!(Anycast::new(&world, &agent).settle().await, both());
 }
 
 /// What is refused at ADD leaves nothing, whatever the other claims are.
@@ -283,5 +292,5 @@ async fn one_bad_claim_refuses_the_pod() {
     assert_eq!(error.code(), flock_rpc::error::CniCode::InvalidPod);
     assert!(error.to_string().contains("10.96.0.1 is in no AddressPool for Anycast"), "{error}");
     assert!(agent.records().is_empty() && world.kernel.links().is_empty());
-    assert_eq!(Anycast::new(&agent).settle().await, BTreeSet::new());
+    assert_eq!(Anycast::new(&world, &agent).settle().await, BTreeSet::new());
 }

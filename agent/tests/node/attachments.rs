@@ -10,7 +10,7 @@ use flock_agent::attach::{AttachError, CheckCall};
 use flock_core::link::{Fact, LinkRoute, Side, host_link_name};
 use flock_core::record::Phase;
 use flock_core::sweep::{Suspect, Sweeper};
-use flock_kernel::Kernel;
+use flock_kernel::Node;
 use flock_kernel::fake::FailMode;
 use flock_rpc::error::CniCode;
 use flock_rpc::tombstone;

@@ -7,7 +7,7 @@ use crate::support::{Agent, Cut, World, call, id, netns, node_plan};
 use flock_core::link::{Observed, PodObserved, compare};
 use flock_core::prefix::PodAddresses;
 use flock_core::record::Phase;
-use flock_kernel::Kernel;
+use flock_kernel::{Links, Node};
 use proptest::prelude::*;
 
 const PODS: [&str; 4] = ["a", "b", "c", "d"];

@@ -18,7 +18,7 @@ use flock_core::node::{NodePlan, Pools};
 use flock_core::pod::Pod;
 use flock_kernel::KernelError;
 use flock_kernel::fake::FakeKernel;
-use flock_kernel::stepped::{Gate, Stepped};
+use flock_kernel::gate::Gate;
 use jiff::Timestamp;
 use tokio::sync::watch;
 
@@ -163,7 +163,7 @@ impl Clock for Hands {
     }
 }
 
-pub(crate) type Agent = Attachments<Stepped<FakeKernel, Cut>, Told>;
+pub(crate) type Agent = Attachments<FakeKernel, Told>;
 
 /// Everything that outlives an agent.
 pub(crate) struct World {
@@ -230,7 +230,7 @@ impl World {
         let files =
             MemoryFiles { map: Arc::clone(&self.files), cut: cut.clone(), full: Arc::clone(&self.full) };
         Arc::new(Attachments::new(Parts {
-            kernel: Stepped { kernel: self.kernel.clone(), gate: cut.clone() },
+            kernel: self.kernel.clone().behind(cut.clone()),
             source: self.told.clone(),
             store: Store::open(files, Path::new("/run/flock")).unwrap(),
             clock: Box::new(self.clock.clone()),

@@ -15,8 +15,8 @@ use anyhow::{Context, Result};
 use flock_agent::app::{self, Config};
 use flock_agent::store::{Disk, Files};
 use flock_kernel::KernelError;
+use flock_kernel::gate::Gate;
 use flock_kernel::linux::LinuxKernel;
-use flock_kernel::stepped::{Gate, Stepped};
 use rustix::process::{Signal, getpid, kill_process};
 
 /// Counts steps, and ends the process before the chosen one.
@@ -113,7 +113,7 @@ fn main() -> Result<()> {
     let files = MortalFiles { gate: gate.clone(), disk: Disk };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(async {
-        let kernel = Stepped { kernel: LinuxKernel::open()?, gate };
+        let kernel = LinuxKernel::open()?.behind(gate);
         app::run(config, kernel, files).await
     })
 }

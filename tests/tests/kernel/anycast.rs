@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use anyhow::{Result, bail, ensure};
 use flock_core::link::{Scope, plan};
-use flock_kernel::Kernel;
+use flock_kernel::{Events, Node, Routes};
 
 use crate::Body;
 use crate::ground::{Ground, ip};

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use flock_core::link::LinkSpec;
 use flock_core::steering::{FlowSlot, SteeredPod, Steering};
-use flock_kernel::{Kernel, KernelError};
+use flock_kernel::KernelError;
 
 use crate::ground::{Ground, Pod, addresses, ip, spec};
 
@@ -84,7 +84,7 @@ impl<'a> Site<'a> {
     }
 
     pub(crate) fn apply(&self, steering: &Steering) -> Result<(), KernelError> {
-        self.ground.wait(self.ground.kernel.steer(steering))
+        self.ground.wait(flock_kernel::steer(&self.ground.kernel, steering))
     }
 
     /// Listens in every pod.

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, anyhow, ensure};
 use flock_core::claim::Claimed;
 use flock_core::link::{LinkSpec, Observed, PodObserved, Scope, host_link_name, plan};
 use flock_core::prefix::PodAddresses;
-use flock_kernel::Kernel;
+use flock_kernel::Links;
 use flock_kernel::linux::LinuxKernel;
 use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space};
 use tokio::runtime::Runtime;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Result, bail, ensure};
 use flock_core::link::{Fact, LinkChange, LinkSpec, PodObserved, Scope, Side, compare, plan};
 use flock_core::prefix::PodAddresses;
-use flock_kernel::{Kernel, KernelError};
+use flock_kernel::{KernelError, Links, Node};
 
 use crate::Body;
 use crate::ground::{Ground, Pod, V4, V6, addresses, dual_stack, ip, spec};

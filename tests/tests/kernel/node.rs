@@ -8,7 +8,7 @@ use flock_core::bgp::subnet::{NodeAddress, Subnets};
 use flock_core::host::{DefaultRoute, HostChange, HostState, HostSysctl, plan};
 use flock_core::node::NodePlan;
 use flock_core::prefix::Family;
-use flock_kernel::{Kernel, KernelError};
+use flock_kernel::{KernelError, Node};
 use rustix::net::{AddressFamily, SendFlags, SocketType, ipproto, sendto, socket, sockopt};
 
 use crate::Body;

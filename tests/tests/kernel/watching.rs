@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use flock_core::link::LinkSpec;
-use flock_kernel::{Changes, Kernel};
+use flock_kernel::{Changes, Events};
 use tokio::time::timeout;
 
 use crate::Body;

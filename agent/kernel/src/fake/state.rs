@@ -1,32 +1,32 @@
-//! What the kernel in memory holds, and the effect of each change.
+//! What the kernel in memory holds, and what others may do to it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use flock_core::anycast::{RouteChange, Routes};
 use flock_core::attachment::IfName;
 use flock_core::bgp::subnet::Subnets;
-use flock_core::host::{DefaultRoute, HostChange, HostLink, HostState, HostSysctl};
-use flock_core::link::{Fact, LinkChange, LinkSpec, Mac, Side, host_mac, pod_mac};
+use flock_core::host::{DefaultRoute, HostLink, HostState, HostSysctl};
+use flock_core::link::{Fact, Mac, Side};
 use flock_core::prefix::Family;
-use flock_core::steering::Steering;
 use ipnet::IpNet;
 use rustix::io::Errno;
 
+use super::firewall::FirewallState;
+use super::routes::RoutesState;
 use crate::KernelError;
 
 /// One end of a pair, or a link that is nobody's peer.
 #[derive(Debug, Clone, Default)]
-struct Link {
-    mac: Option<Mac>,
-    facts: BTreeSet<Fact>,
-    peer: Option<Place>,
+pub(super) struct Link {
+    pub(super) mac: Option<Mac>,
+    pub(super) facts: BTreeSet<Fact>,
+    pub(super) peer: Option<Place>,
 }
 
 /// Where an end is: in which namespace (none: the node's), under which name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Place {
+pub(super) struct Place {
     netns: Option<PathBuf>,
     name: IfName,
 }
@@ -34,15 +34,15 @@ struct Place {
 /// The whole kernel.
 #[derive(Debug)]
 pub(super) struct State {
-    links: BTreeMap<Place, Link>,
+    pub(super) links: BTreeMap<Place, Link>,
     /// By path; whether its loopback interface is up.
-    namespaces: BTreeMap<PathBuf, bool>,
+    pub(super) namespaces: BTreeMap<PathBuf, bool>,
     other_links: BTreeMap<IfName, u32>,
     default_routes: BTreeSet<DefaultRoute>,
-    blackholes: BTreeSet<IpNet>,
-    sysctls: BTreeMap<HostSysctl, u8>,
-    pub(super) anycast: Routes,
-    pub(super) steering: Steering,
+    pub(super) blackholes: BTreeSet<IpNet>,
+    pub(super) sysctls: BTreeMap<HostSysctl, u8>,
+    pub(super) routes: RoutesState,
+    pub(super) firewall: FirewallState,
 }
 
 impl Default for State {
@@ -54,8 +54,8 @@ impl Default for State {
             default_routes: BTreeSet::new(),
             blackholes: BTreeSet::new(),
             sysctls: BTreeMap::new(),
-            anycast: Routes::new(),
-            steering: Steering::default(),
+            routes: RoutesState::default(),
+            firewall: FirewallState::default(),
         };
         if let Ok(uplink) = "eth0".parse::<IfName>() {
             let route = |family| DefaultRoute { family, ifname: uplink.clone(), from_ra: false };
@@ -74,15 +74,15 @@ impl Default for State {
     }
 }
 
-fn on_node(name: &IfName) -> Place {
+pub(super) fn on_node(name: &IfName) -> Place {
     Place { netns: None, name: name.clone() }
 }
 
-fn in_pod(netns: &Path, name: &IfName) -> Place {
+pub(super) fn in_pod(netns: &Path, name: &IfName) -> Place {
     Place { netns: Some(netns.to_owned()), name: name.clone() }
 }
 
-fn failed(action: String, errno: Errno) -> KernelError {
+pub(super) fn failed(action: String, errno: Errno) -> KernelError {
     KernelError::Step { action, cause: io::Error::from(errno) }
 }
 
@@ -155,7 +155,7 @@ impl State {
         self.other_links.remove(name);
     }
 
-    fn remove(&mut self, place: &Place) {
+    pub(super) fn remove(&mut self, place: &Place) {
         if let Some(peer) = self.links.remove(place).and_then(|link| link.peer) {
             self.links.remove(&peer);
         }
@@ -207,114 +207,8 @@ impl State {
     }
 }
 
-/// Steps.
-impl State {
-    /// A next hop must be on a link that is there, as the kernel demands.
-    pub(super) fn change_anycast(&mut self, change: &RouteChange) -> Result<(), KernelError> {
-        match change {
-            RouteChange::Set(address, hops) => {
-                if let Some(hop) = hops.iter().find(|hop| !self.links.contains_key(&on_node(&hop.link))) {
-                    return Err(failed(format!("{change} ({})", hop.link), Errno::NODEV));
-                }
-                self.anycast.insert(*address, hops.clone());
-            }
-            RouteChange::Remove(address) => {
-                self.anycast.remove(address);
-            }
-        }
-        Ok(())
-    }
-
-    pub(super) fn change_host(&mut self, change: &HostChange) -> Result<(), KernelError> {
-        match change {
-            HostChange::Sysctl(sysctl, value) => match self.sysctls.get_mut(sysctl) {
-                Some(current) => *current = *value,
-                None => return Err(failed(format!("set {sysctl}"), Errno::NOENT)),
-            },
-            HostChange::AddBlackhole(net) => drop(self.blackholes.insert(*net)),
-            HostChange::RemoveBlackhole(net) => drop(self.blackholes.remove(net)),
-        }
-        Ok(())
-    }
-
-    pub(super) fn delete_link(&mut self, name: &IfName) {
-        self.remove(&on_node(name));
-    }
-
-    pub(super) fn change_link(&mut self, spec: &LinkSpec, change: &LinkChange) -> Result<(), KernelError> {
-        match change {
-            LinkChange::DeletePair => {
-                self.delete_link(&spec.host);
-                Ok(())
-            }
-            LinkChange::CreatePair => self.create_pair(spec),
-            LinkChange::Set(fact) => self.set(spec, fact),
-            LinkChange::Unset(fact) => {
-                self.unset(spec, fact);
-                Ok(())
-            }
-        }
-    }
-
-    fn create_pair(&mut self, spec: &LinkSpec) -> Result<(), KernelError> {
-        let netns = self.namespace(spec)?;
-        let (host, pod) = (on_node(&spec.host), in_pod(&netns, &spec.id.ifname));
-        if self.links.contains_key(&host) {
-            return Err(KernelError::HostLinkExists(spec.host.clone()));
-        }
-        if self.links.contains_key(&pod) {
-            return Err(KernelError::InterfaceExists { netns, ifname: spec.id.ifname.clone() });
-        }
-        let end = |side, name: &IfName, mac, peer: &Place| {
-            let name = name.clone();
-            let facts =
-                [Fact::Link { side, name }, Fact::Mac { side, mac }, Fact::Mtu { side, mtu: spec.mtu }];
-            Link { mac: Some(mac), facts: facts.into(), peer: Some(peer.clone()) }
-        };
-        let host_end = end(Side::Host, &spec.host, host_mac(&spec.id), &pod);
-        let pod_end = end(Side::Pod, &spec.id.ifname, pod_mac(&spec.id), &host);
-        self.links.extend([(host, host_end), (pod, pod_end)]);
-        Ok(())
-    }
-
-    fn namespace(&self, spec: &LinkSpec) -> Result<PathBuf, KernelError> {
-        let netns = spec.netns.clone().unwrap_or_default();
-        if self.namespaces.contains_key(&netns) { Ok(netns) } else { Err(KernelError::NoNamespace(netns)) }
-    }
-
-    fn place(&self, spec: &LinkSpec, side: Side) -> Result<Place, KernelError> {
-        Ok(match side {
-            Side::Host => on_node(&spec.host),
-            Side::Pod => in_pod(&self.namespace(spec)?, &spec.id.ifname),
-        })
-    }
-
-    fn set(&mut self, spec: &LinkSpec, fact: &Fact) -> Result<(), KernelError> {
-        if *fact == Fact::LoopbackUp {
-            self.namespaces.insert(self.namespace(spec)?, true);
-            return Ok(());
-        }
-        let place = self.place(spec, fact.side())?;
-        let action = || format!("set {fact}");
-        let link = self.links.get_mut(&place).ok_or_else(|| failed(action(), Errno::NODEV))?;
-        let up = link.facts.contains(&Fact::Up { side: fact.side() });
-        if matches!(fact, Fact::Route { .. }) && !up {
-            return Err(failed(action(), Errno::NETDOWN));
-        }
-        put(link, fact.clone());
-        Ok(())
-    }
-
-    fn unset(&mut self, spec: &LinkSpec, fact: &Fact) {
-        let place = self.place(spec, fact.side());
-        if let Some(link) = place.ok().and_then(|place| self.links.get_mut(&place)) {
-            link.facts.remove(fact);
-        }
-    }
-}
-
 /// Adds a fact in the place of one with the same subject.
-fn put(link: &mut Link, fact: Fact) {
+pub(super) fn put(link: &mut Link, fact: Fact) {
     if let Fact::Mac { mac, .. } = &fact {
         link.mac = Some(*mac);
     }

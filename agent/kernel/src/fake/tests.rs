@@ -4,6 +4,7 @@ use flock_core::link::{Fact, LinkChange, LinkSpec, Observed, PodObserved, Scope,
 use flock_core::prefix::PodAddresses;
 
 use super::*;
+use crate::{Links, Node};
 
 const NETNS: &str = "/run/netns/pod";
 

@@ -26,11 +26,11 @@ pub(super) use self::apply::apply;
 
 use self::form::Towards;
 use self::objects::Objects;
+use super::decode;
 use super::errno::Failure;
 use super::nexthop::{Hop, NexthopMessage};
+use super::rtnetlink::RouteFilter;
 use super::socket::Socket;
-use super::{decode, host};
-use crate::KernelError;
 
 /// What several next hops are made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,12 +58,8 @@ pub(super) fn is_anycast(route: &RouteMessage) -> bool {
 
 /// The routes that are there, with the next hops that work. None of them for a route that is not as [`apply()`] would
 /// have made it: it is to be made anew.
-pub(super) fn observe(socket: &mut Socket, several: Several) -> Result<Routes, KernelError> {
-    read(socket, several).map_err(|failure| failure.of_step("observe the routes to anycast addresses"))
-}
-
-fn read(socket: &mut Socket, several: Several) -> Result<Routes, Failure> {
-    let found = socket.routes(host::ours())?;
+pub(super) fn observe(socket: &mut Socket, several: Several) -> Result<Routes, Failure> {
+    let found = socket.routes(RouteFilter::ours())?;
     let found: Vec<(IpAddr, RouteMessage)> =
         found.into_iter().filter_map(|route| Some((form::address(&route)?, route))).collect();
     if found.is_empty() {

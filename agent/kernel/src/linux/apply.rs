@@ -13,8 +13,9 @@ use rustix::io::Errno;
 use super::errno::Failure;
 use super::netns::Namespace;
 use super::request::{self, LOOPBACK};
+use super::settle;
 use super::socket::Socket;
-use super::{settle, sysctl};
+use super::sysctl::{self, Sysctls};
 use crate::KernelError;
 
 /// How long the kernel may take to finish what it has promised: microseconds, unless everybody wants the rtnl lock.
@@ -54,9 +55,10 @@ impl End {
 }
 
 /// A thread's work on one link. The thread is in the namespace of side `at`.
-struct Work<'a> {
+pub(super) struct Work<'a> {
     spec: &'a LinkSpec,
     node: &'a Namespace,
+    sysctls: &'a Sysctls,
     host: End,
     pod: Option<Pod>,
     at: Side,
@@ -68,18 +70,6 @@ struct Pod {
     end: End,
 }
 
-/// Makes the changes in order. The calling thread is in the namespace `node`, and may be in another one afterwards.
-pub(super) fn apply(node: &Namespace, spec: &LinkSpec, changes: &[LinkChange]) -> Result<(), KernelError> {
-    let host = End::open(&spec.host).map_err(|failure| failure.of_step("open a netlink socket"))?;
-    let mut work = Work { spec, node, host, pod: None, at: Side::Host };
-    changes.iter().try_for_each(|change| match change {
-        LinkChange::DeletePair => work.delete_pair(),
-        LinkChange::CreatePair => work.create_pair(),
-        LinkChange::Set(fact) => work.set(fact),
-        LinkChange::Unset(fact) => work.unset(fact),
-    })
-}
-
 /// Removes a link of the socket's namespace, and its peer.
 pub(super) fn delete_link(socket: &mut Socket, name: &IfName) -> Result<(), KernelError> {
     let message = RouteNetlinkMessage::DelLink(request::links(Some(name)));
@@ -87,7 +77,27 @@ pub(super) fn delete_link(socket: &mut Socket, name: &IfName) -> Result<(), Kern
     deleted.map_err(|failure| failure.of_step(format!("delete link {name}")))
 }
 
-impl Work<'_> {
+impl<'a> Work<'a> {
+    /// The calling thread is in the namespace `node`, and may be in another one afterwards.
+    pub(super) fn begin(
+        node: &'a Namespace,
+        sysctls: &'a Sysctls,
+        spec: &'a LinkSpec,
+    ) -> Result<Self, KernelError> {
+        let host = End::open(&spec.host).map_err(|failure| failure.of_step("open a netlink socket"))?;
+        Ok(Self { spec, node, sysctls, host, pod: None, at: Side::Host })
+    }
+
+    /// Makes one change.
+    pub(super) fn make(&mut self, change: &LinkChange) -> Result<(), KernelError> {
+        match change {
+            LinkChange::DeletePair => self.delete_pair(),
+            LinkChange::CreatePair => self.create_pair(),
+            LinkChange::Set(fact) => self.set(fact),
+            LinkChange::Unset(fact) => self.unset(fact),
+        }
+    }
+
     fn delete_pair(&mut self) -> Result<(), KernelError> {
         self.forget();
         delete_link(&mut self.host.socket, &self.spec.host)
@@ -135,7 +145,7 @@ impl Work<'_> {
             Fact::Sysctl { sysctl, value, .. } => {
                 let path = sysctl.path(self.ifname(side));
                 self.enter(side)?;
-                sysctl::write(&path, *value).or_else(|failure| {
+                self.sysctls.write(&path, *value).or_else(|failure| {
                     match sysctl::is_moot(&path, *value, &failure) {
                         true => Ok(()),
                         false => Err(failure),

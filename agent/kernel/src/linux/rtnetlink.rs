@@ -13,6 +13,7 @@ use super::errno::Failure;
 use super::request::{LOCAL_TABLE, MAIN_TABLE};
 use super::socket::{Message, Route, Socket};
 use super::{decode, request};
+use crate::ROUTE_PROTOCOL;
 
 const FAMILIES: [AddressFamily; 2] = [AddressFamily::Inet6, AddressFamily::Inet];
 
@@ -57,6 +58,11 @@ impl Table {
 }
 
 impl RouteFilter {
+    /// The main table's routes with our protocol number.
+    pub(super) fn ours() -> Self {
+        Self { protocol: Some(RouteProtocol::from(ROUTE_PROTOCOL)), ..Self::default() }
+    }
+
     fn request(self, family: AddressFamily) -> RouteMessage {
         request::routes(family, self.table.number(), self.protocol, self.link)
     }

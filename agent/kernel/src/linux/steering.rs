@@ -3,33 +3,27 @@
 //! * `routing`: policy rules and the pods' routing tables, observed and changed by netlink.
 //! * `nft`: the nftables table, by way of the program `nft`.
 //!
-//! What marks packets comes last and goes first, and a marked packet for which there is no rule or no route is routed
-//! like any other: at no moment is it worse off. As long as a rule or a route of ours is there, so may be the table, and
-//! nft is asked. A node that has never steered anything needs no nft.
+//! A node that has never steered anything needs no nft.
 
 mod nft;
-mod routing;
+pub(super) mod routing;
 
-use flock_core::steering::{REMOVAL, Routing, Ruleset, Shape, Steering, TABLE};
+use flock_core::steering::{REMOVAL, Ruleset, Shape, TABLE};
 
 use self::nft::{NFT, Refusal};
-use self::routing::Found;
-use super::socket::Socket;
-use crate::KernelError;
+use super::LinuxKernel;
+use crate::{Firewall, KernelError};
 
-/// Makes the node steer so; what is right already is not touched. A route or a rule that cannot be made does not keep
-/// the others from being made; the first failure is returned.
-pub(super) fn apply(socket: &mut Socket, steering: &Steering) -> Result<(), KernelError> {
-    let wanted = Routing::of(steering);
-    let found = Found::observe(socket, &wanted);
-    let found = found.map_err(|failure| failure.of_step("observe policy rules and their routes"))?;
-    let added = routing::add(socket, &wanted, &found);
-    match Ruleset::of(steering) {
-        Some(ruleset) => write(&ruleset)?,
-        None if found.is_empty() => {}
-        None => remove()?,
+impl Firewall for LinuxKernel {
+    async fn set_steering_table(&self, desired: Option<&Ruleset>) -> Result<(), KernelError> {
+        self.gates.observe()?;
+        let desired = desired.cloned();
+        self.on_node(move |_| match &desired {
+            Some(ruleset) => write(ruleset),
+            None => remove(),
+        })
+        .await
     }
-    added.and(routing::remove(socket, &wanted, &found))
 }
 
 /// Puts the table in the place of what is there, unless it is there already.

@@ -19,8 +19,8 @@ use super::netns::Namespace;
 use super::nexthop::{self, NexthopMessage};
 use super::request::{LOOPBACK, MAIN_TABLE};
 use super::wire::{Content, Undecoded, frames};
-use super::{decode, entered};
-use crate::{KernelError, ROUTE_PROTOCOL};
+use super::{LinuxKernel, decode, entered};
+use crate::{Changes, Events, KernelError, ROUTE_PROTOCOL};
 
 /// Enough for the messages about a few hundred pods that come at once, while the receiver is kept waiting.
 const RECEIVE_QUEUE: usize = 4 * 1024 * 1024;
@@ -46,8 +46,16 @@ const IPV6_RULE: u32 = 1 << 18;
 /// `RTNLGRP_NEXTHOP`, the last of the groups that the mask has room for. A kernel without it lets it be joined.
 const NEXTHOP: u32 = 1 << 31;
 
+impl Events for LinuxKernel {
+    fn watch(&self) -> Result<Changes, KernelError> {
+        let (sender, changes) = Changes::channel();
+        start(Arc::clone(&self.node), sender)?;
+        Ok(changes)
+    }
+}
+
 /// Starts to follow the node's namespace; ends when nobody listens any more.
-pub(super) fn start(node: Arc<Namespace>, changes: Sender<()>) -> Result<(), KernelError> {
+fn start(node: Arc<Namespace>, changes: Sender<()>) -> Result<(), KernelError> {
     let opened = open(&node)?;
     tokio::spawn(async move {
         tokio::select! {

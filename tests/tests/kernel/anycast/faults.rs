@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Result, bail, ensure};
-use flock_kernel::{Kernel, KernelError};
+use flock_kernel::{Events, KernelError};
 use tokio::time::timeout;
 
 use super::field::{BASE, BOTH, Field, V4, V6, ids, ip_for, nexthops, shown, the_group};

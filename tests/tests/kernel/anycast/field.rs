@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail, ensure};
 use flock_core::anycast::{NextHop, RouteChange, Routes};
 use flock_core::link::LinkSpec;
 use flock_kernel::linux::LinuxKernel;
-use flock_kernel::{Kernel, KernelError};
+use flock_kernel::{KernelError, Routes as _};
 
 use crate::ground::{Ground, Pod, addresses, ip, spec};
 

@@ -13,6 +13,7 @@ use super::Several;
 use super::form::{self, Towards};
 use super::objects::{self, Objects};
 use crate::KernelError;
+use crate::gate::Gates;
 use crate::linux::errno::Failure;
 use crate::linux::nexthop::{Hop, Kind, Nexthop, NexthopMessage};
 use crate::linux::rtnetlink::{RouteFilter, Table};
@@ -23,13 +24,15 @@ use crate::linux::{decode, request};
 pub(in crate::linux) fn apply(
     socket: &mut Socket,
     several: Several,
+    gates: &Gates,
     changes: &[RouteChange],
 ) -> Result<(), KernelError> {
     let begun = Work::begin(socket, several);
     let mut work = begun.map_err(|failure| failure.of_step("observe routes and nexthop objects"))?;
     let mut outcome = Ok(());
     for change in changes {
-        let made = work.make(change).map_err(|failure| failure.of_step(change.to_string()));
+        let made =
+            gates.step(change, || work.make(change).map_err(|failure| failure.of_step(change.to_string())));
         outcome = outcome.and(made);
     }
     let swept = sweep(socket).map_err(|failure| failure.of_step("remove unused nexthop objects"));

@@ -13,14 +13,15 @@ use netlink_packet_route::rule::RuleMessage;
 use rustix::io::Errno;
 
 use self::message::Hop;
+use super::super::decode;
 use super::super::errno::Failure;
 use super::super::rtnetlink::{RouteFilter, Table};
 use super::super::socket::Socket;
-use super::super::{decode, sysctl};
+use super::super::sysctl::Sysctls;
 use crate::{KernelError, ROUTE_PROTOCOL};
 
 /// What there is of ours, with what it is; none for what flock would not make like that.
-pub(super) struct Found {
+struct Found {
     rules: Vec<(RuleMessage, Option<Rule>)>,
     routes: Vec<(RouteMessage, Option<Hop>)>,
     /// All links, if they are needed.
@@ -30,21 +31,21 @@ pub(super) struct Found {
 #[derive(Clone, Copy)]
 struct Link {
     index: u32,
-    /// `src_valid_mark`; none without IPv4.
-    minds_marks: Option<bool>,
+    /// None without IPv4.
+    src_valid_mark: Option<bool>,
 }
 
 impl Found {
-    /// Looks at what `wanted` is to be compared with.
-    pub(super) fn observe(socket: &mut Socket, wanted: &Routing) -> Result<Self, Failure> {
-        let (rules, routes) = (rules(socket)?, routes(socket)?);
-        let links = if wanted.paths.is_empty() { BTreeMap::new() } else { links(socket)? };
-        Ok(Self { rules, routes, links })
+    /// Looks at what `desired` is to be compared with.
+    fn observe(socket: &mut Socket, desired: &Routing) -> Result<Self, KernelError> {
+        Self::read(socket, desired)
+            .map_err(|failure| failure.of_step("observe policy rules and their routes"))
     }
 
-    /// Whether nothing is ours.
-    pub(super) fn is_empty(&self) -> bool {
-        self.rules.is_empty() && self.routes.is_empty()
+    fn read(socket: &mut Socket, desired: &Routing) -> Result<Self, Failure> {
+        let (rules, routes) = (rules(socket)?, routes(socket)?);
+        let links = if desired.paths.is_empty() { BTreeMap::new() } else { links(socket)? };
+        Ok(Self { rules, routes, links })
     }
 
     /// The path as the kernel holds it; none while its link is not there.
@@ -72,32 +73,41 @@ fn routes(socket: &mut Socket) -> Result<Vec<(RouteMessage, Option<Hop>)>, Failu
 fn links(socket: &mut Socket) -> Result<BTreeMap<IfName, Link>, Failure> {
     let links = socket.links()?;
     let links = links.iter().filter_map(|link| {
-        let minds_marks = decode::inet_conf(link).map(|conf| conf.src_vmark != 0);
-        Some((decode::name(link)?, Link { index: link.header.index, minds_marks }))
+        let src_valid_mark = decode::inet_conf(link).map(|conf| conf.src_vmark != 0);
+        Some((decode::name(link)?, Link { index: link.header.index, src_valid_mark }))
     });
     Ok(links.collect())
 }
 
-/// Sets the sysctls that are not set, makes the routes that are missing, then the rules. One that fails does not keep the others from being made.
-pub(super) fn add(socket: &mut Socket, wanted: &Routing, found: &Found) -> Result<(), KernelError> {
+/// Sets the sysctls that are not set, makes the routes that are missing, then the rules. One that fails does not keep
+/// the others from being made; the first failure is returned.
+pub(in super::super) fn add(
+    socket: &mut Socket,
+    sysctls: &Sysctls,
+    desired: &Routing,
+) -> Result<(), KernelError> {
+    let found = Found::observe(socket, desired)?;
     let present: BTreeSet<&Hop> = found.routes.iter().filter_map(|(_, hop)| hop.as_ref()).collect();
-    let missing = wanted.paths.iter().filter_map(|path| Some((path, found.hop(path)?)));
+    let missing = desired.paths.iter().filter_map(|path| Some((path, found.hop(path)?)));
     let missing = missing.filter(|(_, hop)| !present.contains(hop));
     let routed = all(missing.map(|(path, hop)| add_route(socket, path, &hop)));
     let present: BTreeSet<Rule> = found.rules.iter().filter_map(|(_, rule)| *rule).collect();
-    all(minding(wanted, found).into_iter().map(mind_marks))
+    let marks = needs_src_valid_mark(desired, &found).into_iter();
+    all(marks.map(|link| set_src_valid_mark(sysctls, link)))
         .and(routed)
-        .and(all(wanted.rules.difference(&present).map(|rule| add_rule(socket, *rule))))
+        .and(all(desired.rules.difference(&present).map(|rule| add_rule(socket, *rule))))
 }
 
-/// Removes the rules that are not wanted, then the routes. One that fails does not keep the others from being removed.
-pub(super) fn remove(socket: &mut Socket, wanted: &Routing, found: &Found) -> Result<(), KernelError> {
-    let unwanted =
-        found.rules.iter().filter(|(_, rule)| !rule.is_some_and(|rule| wanted.rules.contains(&rule)));
-    let ruled = all(unwanted.map(|(rule, _)| remove_rule(socket, rule)));
-    let hops: BTreeSet<Hop> = wanted.paths.iter().filter_map(|path| found.hop(path)).collect();
-    let unwanted = found.routes.iter().filter(|(_, hop)| !hop.as_ref().is_some_and(|hop| hops.contains(hop)));
-    ruled.and(all(unwanted.map(|(route, _)| remove_route(socket, route))))
+/// Removes the rules that are not desired, then the routes. One that fails does not keep the others from being
+/// removed; the first failure is returned.
+pub(in super::super) fn remove(socket: &mut Socket, desired: &Routing) -> Result<(), KernelError> {
+    let found = Found::observe(socket, desired)?;
+    let surplus =
+        found.rules.iter().filter(|(_, rule)| !rule.is_some_and(|rule| desired.rules.contains(&rule)));
+    let ruled = all(surplus.map(|(rule, _)| remove_rule(socket, rule)));
+    let hops: BTreeSet<Hop> = desired.paths.iter().filter_map(|path| found.hop(path)).collect();
+    let surplus = found.routes.iter().filter(|(_, hop)| !hop.as_ref().is_some_and(|hop| hops.contains(hop)));
+    ruled.and(all(surplus.map(|(route, _)| remove_route(socket, route))))
 }
 
 /// Goes on after a failure; the first one is returned.
@@ -107,18 +117,18 @@ fn all(attempts: impl Iterator<Item = Result<(), KernelError>>) -> Result<(), Ke
 }
 
 /// The links of pods with IPv4 that are to look up a packet's sender with its mark, and do not. IPv6 has no such thing.
-fn minding<'a>(wanted: &'a Routing, found: &Found) -> BTreeSet<&'a IfName> {
-    let links = wanted.paths.iter().filter(|path| path.to.is_ipv4()).map(|path| &path.link);
-    let ignorant =
-        |link: &&IfName| found.links.get(*link).is_some_and(|link| link.minds_marks == Some(false));
-    links.filter(ignorant).collect()
+fn needs_src_valid_mark<'a>(desired: &'a Routing, found: &Found) -> BTreeSet<&'a IfName> {
+    let links = desired.paths.iter().filter(|path| path.to.is_ipv4()).map(|path| &path.link);
+    let unset =
+        |link: &&IfName| found.links.get(*link).is_some_and(|link| link.src_valid_mark == Some(false));
+    links.filter(unset).collect()
 }
 
 /// Stays with the link: it says nothing where packets have no marks.
-fn mind_marks(link: &IfName) -> Result<(), KernelError> {
+fn set_src_valid_mark(sysctls: &Sysctls, link: &IfName) -> Result<(), KernelError> {
     let path = format!("ipv4/conf/{link}/src_valid_mark");
     // The link is gone by now.
-    let set = sysctl::write(&path, 1).or_else(|failure| failure.unless(&[Errno::NOENT]));
+    let set = sysctls.write(&path, 1).or_else(|failure| failure.unless(&[Errno::NOENT]));
     set.map_err(|failure| failure.of_step(format!("set sysctl net/{path} to 1")))
 }
 

@@ -1,10 +1,9 @@
-//! The node as a whole: what is there, and changes to it.
+//! The node as a whole.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use flock_core::attachment::IfName;
-use flock_core::host::{DefaultRoute, HostChange, HostLink, HostState, HostSysctl};
-use flock_core::link::Mac;
+use flock_core::host::{DefaultRoute, HostChange, HostState, HostSysctl};
 use flock_core::prefix::Family;
 use ipnet::IpNet;
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
@@ -14,23 +13,36 @@ use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use rustix::io::Errno;
 
 use super::errno::Failure;
+use super::links::host_link;
 use super::observe::{self, OnLink};
-use super::request;
 use super::rtnetlink::RouteFilter;
 use super::socket::Socket;
-use super::{anycast, decode, sysctl};
-use crate::{KernelError, ROUTE_PROTOCOL};
+use super::sysctl::Sysctls;
+use super::{LinuxKernel, anycast, decode, request};
+use crate::{KernelError, Node, ROUTE_PROTOCOL};
 
 /// What the names of flock's host links begin with.
 const PREFIX: &str = "flock";
 
+impl Node for LinuxKernel {
+    async fn host(&self) -> Result<HostState, KernelError> {
+        let sysctls = self.sysctls.clone();
+        self.observe("observe the node", move |socket| observe(socket, &sysctls)).await
+    }
+
+    async fn change_host(&self, changes: &[HostChange]) -> Result<(), KernelError> {
+        let sysctls = self.sysctls.clone();
+        self.change(changes, move |socket, change| make(socket, &sysctls, change)).await
+    }
+}
+
 /// The whole node, in one dump of each kind.
-pub(super) fn observe(socket: &mut Socket) -> Result<HostState, Failure> {
+fn observe(socket: &mut Socket, sysctls: &Sysctls) -> Result<HostState, Failure> {
     let links = socket.links()?;
     let mut on_links = observe::addresses_and_neighbours(socket, None)?;
     let routes = socket.routes(RouteFilter::default())?;
     observe::add_routes(&mut on_links, &routes);
-    let mut state = HostState { sysctls: fixed_sysctls(), ..HostState::default() };
+    let mut state = HostState { sysctls: fixed_sysctls(sysctls), ..HostState::default() };
     let mut names = BTreeMap::new();
     for link in links {
         let Some(name) = decode::name(&link) else { continue };
@@ -41,23 +53,6 @@ pub(super) fn observe(socket: &mut Socket) -> Result<HostState, Failure> {
     state.default_routes = routes.iter().flat_map(|route| default_routes(route, &names)).collect();
     state.blackholes = blackholes(&routes);
     Ok(state)
-}
-
-/// One link by name.
-pub(super) fn observe_link(socket: &mut Socket, name: &IfName) -> Result<Option<HostLink>, Failure> {
-    let Some(link) = socket.link_by_name(name)? else {
-        return Ok(None);
-    };
-    let index = link.header.index;
-    let mut on_links = observe::addresses_and_neighbours(socket, Some(index))?;
-    let routes = socket.routes(RouteFilter { link: Some(index), ..ours() })?;
-    observe::add_routes(&mut on_links, &routes);
-    Ok(Some(host_link(&link, &on_links.remove(&index).unwrap_or_default())))
-}
-
-/// The main table's routes with our protocol number.
-pub(super) fn ours() -> RouteFilter {
-    RouteFilter { protocol: Some(RouteProtocol::from(ROUTE_PROTOCOL)), ..RouteFilter::default() }
 }
 
 fn enter(state: &mut HostState, name: IfName, link: &LinkMessage, on_link: &OnLink) {
@@ -73,23 +68,14 @@ fn enter(state: &mut HostState, name: IfName, link: &LinkMessage, on_link: &OnLi
     }
 }
 
-fn host_link(link: &LinkMessage, on_link: &OnLink) -> HostLink {
-    HostLink {
-        alias: decode::alias(link),
-        // All zero on a link that is not Ethernet, and so not ours.
-        mac: decode::mac(link).unwrap_or(Mac([0; 6])),
-        facts: observe::host_facts(link, on_link),
-    }
-}
-
-fn fixed_sysctls() -> BTreeMap<HostSysctl, u8> {
+fn fixed_sysctls(sysctls: &Sysctls) -> BTreeMap<HostSysctl, u8> {
     let fixed = [
         HostSysctl::Ipv6Forwarding,
         HostSysctl::Ipv4Forwarding,
         HostSysctl::Ipv6MultipathHash,
         HostSysctl::Ipv4MultipathHash,
     ];
-    fixed.into_iter().filter_map(|key| sysctl::read(&key.path()).map(|value| (key, value))).collect()
+    fixed.into_iter().filter_map(|key| sysctls.read(&key.path()).map(|value| (key, value))).collect()
 }
 
 fn default_routes(route: &RouteMessage, names: &BTreeMap<u32, IfName>) -> Vec<DefaultRoute> {
@@ -122,20 +108,13 @@ fn blackholes(routes: &[RouteMessage]) -> BTreeSet<IpNet> {
         .collect()
 }
 
-/// Makes the changes in order.
-pub(super) fn apply(socket: &mut Socket, changes: &[HostChange]) -> Result<(), KernelError> {
-    changes.iter().try_for_each(|change| {
-        let (done, action) = match change {
-            HostChange::Sysctl(key, value) => {
-                (sysctl::write(&key.path(), *value), format!("set {key} to {value}"))
-            }
-            HostChange::AddBlackhole(net) => (add_blackhole(socket, *net), format!("add blackhole {net}")),
-            HostChange::RemoveBlackhole(net) => {
-                (remove_blackhole(socket, *net), format!("remove blackhole {net}"))
-            }
-        };
-        done.map_err(|failure| failure.of_step(action))
-    })
+fn make(socket: &mut Socket, sysctls: &Sysctls, change: &HostChange) -> Result<(), KernelError> {
+    let made = match change {
+        HostChange::Sysctl(key, value) => sysctls.write(&key.path(), *value),
+        HostChange::AddBlackhole(net) => add_blackhole(socket, *net),
+        HostChange::RemoveBlackhole(net) => remove_blackhole(socket, *net),
+    };
+    made.map_err(|failure| failure.of_step(change.to_string()))
 }
 
 /// Never replaces a route: one for the same prefix that is not ours stays, and the change fails.
@@ -143,7 +122,7 @@ fn add_blackhole(socket: &mut Socket, net: IpNet) -> Result<(), Failure> {
     let message = RouteNetlinkMessage::NewRoute(request::blackhole(net));
     match socket.request(message, NLM_F_CREATE | NLM_F_EXCL) {
         Err(failure) if failure.errno == Errno::EXIST => {
-            let routes = socket.routes(ours())?;
+            let routes = socket.routes(RouteFilter::ours())?;
             if blackholes(&routes).contains(&net) { Ok(()) } else { Err(failure) }
         }
         done => done,

@@ -1,0 +1,43 @@
+//! Routes and rules that lead to pods.
+
+use std::sync::Arc;
+
+use flock_core::anycast::{self, RouteChange};
+use flock_core::steering::Routing;
+
+use super::steering::routing;
+use super::{LinuxKernel, anycast as form};
+use crate::{KernelError, Routes};
+
+impl Routes for LinuxKernel {
+    async fn anycast_routes(&self) -> Result<anycast::Routes, KernelError> {
+        let several = self.several;
+        self.observe("observe the routes to anycast addresses", move |socket| form::observe(socket, several))
+            .await
+    }
+
+    async fn change_anycast_routes(&self, changes: &[RouteChange]) -> Result<(), KernelError> {
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let (several, gates, changes) = (self.several, self.gates.clone(), changes.to_vec());
+        let turn = Arc::clone(&self.anycast).lock_owned().await;
+        self.on_node(move |socket| {
+            let _turn = turn;
+            form::apply(socket, several, &gates, &changes)
+        })
+        .await
+    }
+
+    async fn add_steering(&self, desired: &Routing) -> Result<(), KernelError> {
+        self.gates.observe()?;
+        let (sysctls, desired) = (self.sysctls.clone(), desired.clone());
+        self.on_node(move |socket| routing::add(socket, &sysctls, &desired)).await
+    }
+
+    async fn remove_steering(&self, desired: &Routing) -> Result<(), KernelError> {
+        self.gates.observe()?;
+        let desired = desired.clone();
+        self.on_node(move |socket| routing::remove(socket, &desired)).await
+    }
+}
