@@ -26,7 +26,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use flock_core::attachment::{AttachmentId, IfName};
-use flock_core::bgp::subnet::Subnets;
+use flock_core::host::addresses::Subnets;
 use flock_core::ipam::Allocator;
 use flock_core::prefix::PodAddresses;
 use flock_core::record::Record;

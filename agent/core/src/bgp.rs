@@ -3,7 +3,6 @@
 //! The modules, in the order in which data flows through them:
 //!
 //! * [`plan`], [`community`]: what `spec.bgp` says, typed: no value in it can be wrong for BIRD.
-//! * [`subnet`]: what the node's interfaces say: addresses and the subnets that they are on.
 //! * [`config`], [`resolve`]: plan and surroundings joined: every address, next hop and filter decided, peers that
 //!   cannot be started refused with a reason.
 //! * [`render`]: the configuration as text. Same input, same bytes.
@@ -20,5 +19,4 @@ pub mod plan;
 pub mod render;
 pub mod resolve;
 pub mod status;
-pub mod subnet;
 pub mod trial;

@@ -1,12 +1,14 @@
 //! What belongs to the node as a whole: forwarding, router advertisements on the uplinks, blackholes for its prefixes.
 
+pub mod addresses;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use ipnet::IpNet;
 
+use self::addresses::Subnets;
 use crate::attachment::IfName;
-use crate::bgp::subnet::Subnets;
 use crate::link::{Fact, Mac};
 use crate::node::{NodePlan, Uplinks};
 use crate::prefix::Family;

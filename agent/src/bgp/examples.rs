@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use flock_core::anycast::Announced;
 use flock_core::bgp::render::render;
 use flock_core::bgp::resolve::{Surroundings, resolve};
-use flock_core::bgp::subnet::{NodeAddress, Subnets};
+use flock_core::host::addresses::{NodeAddress, Subnets};
 use flock_core::prefix::PodAddresses;
 
 use crate::source::Source as _;

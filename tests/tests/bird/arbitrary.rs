@@ -15,7 +15,7 @@ use flock_core::bgp::plan::{
     not_a_router,
 };
 use flock_core::bgp::resolve::Surroundings;
-use flock_core::bgp::subnet::{NodeAddress, Subnets};
+use flock_core::host::addresses::{NodeAddress, Subnets};
 use flock_core::node::Pools;
 use flock_core::prefix::{Cidr4, Cidr6, Family, PodAddresses};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};

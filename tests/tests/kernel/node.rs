@@ -4,7 +4,7 @@ use std::net::{Ipv6Addr, SocketAddrV6};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail, ensure};
-use flock_core::bgp::subnet::{NodeAddress, Subnets};
+use flock_core::host::addresses::{NodeAddress, Subnets};
 use flock_core::host::{DefaultRoute, HostChange, HostState, HostSysctl, plan};
 use flock_core::node::NodePlan;
 use flock_core::prefix::Family;

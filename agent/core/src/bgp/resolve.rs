@@ -12,10 +12,10 @@ use super::plan::{
     Aggregation, AnycastWeight, Asn, BGP_PORT, BgpPlan, PasswordSource, Peer, PeerAddress, PrefixRange,
     Reach, RouterId,
 };
-use super::subnet::{NodeAddress, Subnets};
 use crate::anycast::Announced;
 use crate::attachment::IfName;
 use crate::fnv::fnv1a_32;
+use crate::host::addresses::{NodeAddress, Subnets};
 use crate::node::Pools;
 use crate::prefix::{Family, PodAddresses};
 

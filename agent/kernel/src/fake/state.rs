@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use flock_core::attachment::IfName;
-use flock_core::bgp::subnet::Subnets;
+use flock_core::host::addresses::Subnets;
 use flock_core::host::{DefaultRoute, HostLink, HostState, HostSysctl};
 use flock_core::link::{Fact, Mac, Side};
 use flock_core::prefix::Family;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use flock_core::attachment::IfName;
-use flock_core::bgp::subnet::{NodeAddress, Subnets};
+use flock_core::host::addresses::{NodeAddress, Subnets};
 use flock_core::link::{Fact, LinkRoute, LinkSysctl, Mac, Side};
 use ipnet::IpNet;
 use netlink_packet_route::link::{In6AddrGenMode, LinkMessage};

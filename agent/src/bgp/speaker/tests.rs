@@ -9,7 +9,7 @@ use std::net::Ipv6Addr;
 use flock_core::bgp::control::BirdVersion;
 use flock_core::bgp::plan::{Aggregation, Asn, BgpPlan, Peer};
 use flock_core::bgp::status::{BgpStatus, BirdStatus, ConfigStatus};
-use flock_core::bgp::subnet::{NodeAddress, Subnets};
+use flock_core::host::addresses::{NodeAddress, Subnets};
 use flock_core::node::{NodePlan, Pools};
 use flock_core::prefix::{Family, PodAddresses};
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use flock_core::bgp::plan::BgpPlan;
-use flock_core::bgp::subnet::Subnets;
+use flock_core::host::addresses::Subnets;
 use flock_core::ipam::PoolUsage;
 use flock_crds::anycast::AnycastStatus;
 
