@@ -9,7 +9,7 @@ mod fact;
 mod naming;
 mod plan;
 
-pub use fact::{Fact, LinkRoute, LinkSysctl, Mac, Side};
+pub use fact::{Fact, LinkRoute, LinkSysctl, Mac, NotRemovable, RemovableFact, Side};
 pub use naming::{LinkAlias, host_link_name, host_mac, pod_mac};
 pub use plan::{Comparison, LinkChange, Observed, PodObserved, Scope, Verdict, compare, plan};
 

@@ -157,7 +157,7 @@ fn what_is_removed_is_restored(ground: &Ground) -> Result<()> {
     let removable =
         |fact: &Fact| matches!(fact, Fact::Route { .. } | Fact::Neighbour { .. } | Fact::Address { .. });
     for fact in spec.facts().into_iter().filter(removable) {
-        let unset = [LinkChange::Unset(fact.clone())];
+        let unset = [LinkChange::Unset(fact.clone().try_into()?)];
         ground.wait(ground.kernel.change_link(&spec, &unset))?;
         let missing = plan(&spec, &ground.observe(&spec)?, Scope::Attach);
         ensure!(missing.contains(&LinkChange::Set(fact.clone())), "{fact} is not missed: {missing:?}");
@@ -171,7 +171,8 @@ fn what_is_removed_is_restored(ground: &Ground) -> Result<()> {
 fn unset_of_what_is_gone_succeeds(ground: &Ground) -> Result<()> {
     let pod = Pod::new()?;
     let spec = dual_stack(&pod)?;
-    let all: Vec<LinkChange> = spec.facts().into_iter().map(LinkChange::Unset).collect();
+    let removable = spec.facts().into_iter().filter_map(|fact| fact.try_into().ok());
+    let all: Vec<LinkChange> = removable.map(LinkChange::Unset).collect();
     ground.wait(ground.kernel.change_link(&spec, &all))?;
     drop(pod);
     ground.wait(ground.kernel.change_link(&spec, &all))?;

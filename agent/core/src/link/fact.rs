@@ -182,6 +182,107 @@ pub enum Fact {
     },
 }
 
+/// Those facts that can be made untrue by themselves. A value (MAC address, MTU, sysctl) can but be overwritten, and
+/// flock never takes an interface down.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RemovableFact {
+    /// See [`Fact::Link`].
+    Link {
+        /// Which end.
+        side: Side,
+        /// Its name.
+        name: IfName,
+    },
+    /// See [`Fact::Alias`].
+    Alias {
+        /// Its text.
+        alias: String,
+    },
+    /// See [`Fact::AltName`].
+    AltName {
+        /// The name.
+        name: String,
+    },
+    /// See [`Fact::NoAddressGeneration`].
+    NoAddressGeneration,
+    /// See [`Fact::Address`].
+    Address {
+        /// Which end.
+        side: Side,
+        /// Address and prefix length.
+        net: IpNet,
+    },
+    /// See [`Fact::LoopbackAddress`].
+    LoopbackAddress {
+        /// The address.
+        address: IpAddr,
+    },
+    /// See [`Fact::Neighbour`].
+    Neighbour {
+        /// Which end.
+        side: Side,
+        /// The neighbour.
+        address: IpAddr,
+        /// Its link-layer address.
+        mac: Mac,
+    },
+    /// See [`Fact::Route`].
+    Route {
+        /// Which end.
+        side: Side,
+        /// The route.
+        route: LinkRoute,
+    },
+}
+
+/// The fact can be overwritten by another one, and not removed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0} cannot be removed, only overwritten")]
+pub struct NotRemovable(pub Fact);
+
+impl TryFrom<Fact> for RemovableFact {
+    type Error = NotRemovable;
+
+    fn try_from(fact: Fact) -> Result<Self, NotRemovable> {
+        Ok(match fact {
+            Fact::Link { side, name } => RemovableFact::Link { side, name },
+            Fact::Alias { alias } => RemovableFact::Alias { alias },
+            Fact::AltName { name } => RemovableFact::AltName { name },
+            Fact::NoAddressGeneration => RemovableFact::NoAddressGeneration,
+            Fact::Address { side, net } => RemovableFact::Address { side, net },
+            Fact::LoopbackAddress { address } => RemovableFact::LoopbackAddress { address },
+            Fact::Neighbour { side, address, mac } => RemovableFact::Neighbour { side, address, mac },
+            Fact::Route { side, route } => RemovableFact::Route { side, route },
+            Fact::Mac { .. }
+            | Fact::Mtu { .. }
+            | Fact::Sysctl { .. }
+            | Fact::LoopbackUp
+            | Fact::Up { .. } => return Err(NotRemovable(fact)),
+        })
+    }
+}
+
+impl From<RemovableFact> for Fact {
+    fn from(fact: RemovableFact) -> Fact {
+        match fact {
+            RemovableFact::Link { side, name } => Fact::Link { side, name },
+            RemovableFact::Alias { alias } => Fact::Alias { alias },
+            RemovableFact::AltName { name } => Fact::AltName { name },
+            RemovableFact::NoAddressGeneration => Fact::NoAddressGeneration,
+            RemovableFact::Address { side, net } => Fact::Address { side, net },
+            RemovableFact::LoopbackAddress { address } => Fact::LoopbackAddress { address },
+            RemovableFact::Neighbour { side, address, mac } => Fact::Neighbour { side, address, mac },
+            RemovableFact::Route { side, route } => Fact::Route { side, route },
+        }
+    }
+}
+
+impl fmt::Display for RemovableFact {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Fact::from(self.clone()).fmt(f)
+    }
+}
+
 impl Fact {
     /// The end of the link that the fact is about.
     pub fn side(&self) -> Side {
@@ -240,5 +341,45 @@ impl Fact {
 impl fmt::Display for Fact {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {} ({})", self.side(), self.subject(), self.value())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fact_that_can_be_removed_is_the_same_again() {
+        let (side, mac) = (Side::Pod, Mac([2, 0, 0, 0, 0, 1]));
+        let address: IpAddr = "2001:db8::1".parse().unwrap();
+        let net = IpNet::from(address);
+        for fact in [
+            Fact::Link { side, name: "eth0".parse().unwrap() },
+            Fact::Alias { alias: "a".to_owned() },
+            Fact::AltName { name: "b".to_owned() },
+            Fact::NoAddressGeneration,
+            Fact::Address { side, net },
+            Fact::LoopbackAddress { address },
+            Fact::Neighbour { side, address, mac },
+            Fact::Route { side, route: LinkRoute { dst: net, via: Some(address) } },
+        ] {
+            let removable = RemovableFact::try_from(fact.clone()).unwrap();
+            assert_eq!(removable.to_string(), fact.to_string());
+            assert_eq!(Fact::from(removable), fact);
+        }
+    }
+
+    #[test]
+    fn values_and_states_cannot_be_removed() {
+        let side = Side::Host;
+        for fact in [
+            Fact::Mac { side, mac: Mac([2, 0, 0, 0, 0, 1]) },
+            Fact::Mtu { side, mtu: 1500 },
+            Fact::Sysctl { side, sysctl: LinkSysctl::AcceptRa, value: 0 },
+            Fact::LoopbackUp,
+            Fact::Up { side },
+        ] {
+            assert_eq!(RemovableFact::try_from(fact.clone()), Err(NotRemovable(fact)));
+        }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::LinkSpec;
-use super::fact::{Fact, Side};
+use super::fact::{Fact, RemovableFact, Side};
 
 /// What is there of a link.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,7 +35,7 @@ pub enum LinkChange {
     /// Make the fact true.
     Set(Fact),
     /// Remove what the fact describes.
-    Unset(Fact),
+    Unset(RemovableFact),
 }
 
 /// How far a plan may go.
@@ -71,7 +71,8 @@ fn create(spec: &LinkSpec) -> Vec<LinkChange> {
 
 fn amend(spec: &LinkSpec, host: &BTreeSet<Fact>, pod: &PodObserved, scope: Scope) -> Vec<LinkChange> {
     let desired = spec.facts();
-    let extra = host.iter().filter(|fact| is_ours_alone(fact) && !desired.contains(fact)).cloned();
+    let extra = host.iter().filter(|fact| is_ours_alone(fact) && !desired.contains(fact));
+    let extra = extra.filter_map(|fact| RemovableFact::try_from(fact.clone()).ok());
     let missing = desired.iter().filter(|fact| match (fact.side(), pod, scope) {
         _ if matches!(fact, Fact::AltName { .. }) => false,
         (Side::Host, _, _) => !host.contains(fact),
@@ -327,7 +328,8 @@ mod tests {
         let mut observed = healthy(&spec);
         observed.host.as_mut().unwrap().extend([route.clone(), neighbour.clone()]);
         let changes = plan(&spec, &observed, Scope::HostRepair);
-        assert_eq!(changes, [LinkChange::Unset(neighbour), LinkChange::Unset(route)]);
+        let unset = |fact: Fact| LinkChange::Unset(fact.try_into().unwrap());
+        assert_eq!(changes, [unset(neighbour), unset(route)]);
         assert_eq!(compare(&spec, &observed).iter().filter(|row| row.verdict == Verdict::Extra).count(), 2);
     }
 

@@ -47,7 +47,7 @@ impl State {
             LinkChange::CreatePair => self.create_pair(spec),
             LinkChange::Set(fact) => self.set(spec, fact),
             LinkChange::Unset(fact) => {
-                self.unset(spec, fact);
+                self.unset(spec, &fact.clone().into());
                 Ok(())
             }
         }

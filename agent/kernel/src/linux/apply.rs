@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use flock_core::attachment::IfName;
-use flock_core::link::{Fact, LinkChange, LinkSpec, Side};
+use flock_core::link::{Fact, LinkChange, LinkSpec, RemovableFact, Side};
 use ipnet::IpNet;
 use netlink_packet_core::{NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE};
 use netlink_packet_route::RouteNetlinkMessage;
@@ -195,16 +195,17 @@ impl<'a> Work<'a> {
         }
     }
 
-    fn unset(&mut self, fact: &Fact) -> Result<(), KernelError> {
+    fn unset(&mut self, removed: &RemovableFact) -> Result<(), KernelError> {
+        let fact = Fact::from(removed.clone());
         let done = match self.end(fact.side()) {
-            Ok(end) => unset_by_netlink(end, fact),
+            Ok(end) => unset_by_netlink(end, removed),
             // Whatever was in a namespace that is gone is gone.
             Err(KernelError::NoNamespace(_)) => return Ok(()),
             Err(error) => return Err(error),
         };
         let gone = [Errno::NODEV, Errno::NOENT, Errno::SRCH, Errno::ADDRNOTAVAIL];
         done.or_else(|failure| failure.unless(&gone))
-            .map_err(|failure| failure.of_step(self.action("remove", fact)))
+            .map_err(|failure| failure.of_step(self.action("remove", &fact)))
     }
 
     fn ifname(&self, side: Side) -> &IfName {
@@ -299,34 +300,31 @@ fn set_by_netlink(end: &mut End, fact: &Fact) -> Result<(), Failure> {
     }
 }
 
-/// Only what can be removed. A value (MAC address, MTU, sysctl) can but be overwritten, and flock never takes an
-/// interface down.
-fn unset_by_netlink(end: &mut End, fact: &Fact) -> Result<(), Failure> {
+fn unset_by_netlink(end: &mut End, fact: &RemovableFact) -> Result<(), Failure> {
     let index = end.index()?;
     match fact {
-        Fact::Alias { .. } => end.set_link(request::link(index, vec![LinkAttribute::IfAlias(String::new())])),
-        Fact::AltName { name } => {
+        RemovableFact::Alias { .. } => {
+            end.set_link(request::link(index, vec![LinkAttribute::IfAlias(String::new())]))
+        }
+        RemovableFact::AltName { name } => {
             end.socket.request(RouteNetlinkMessage::DelLinkProp(request::link_altname(index, name)), 0)
         }
-        Fact::NoAddressGeneration => set_address_generation(end, In6AddrGenMode::Eui64),
-        Fact::Address { net, .. } => {
+        RemovableFact::NoAddressGeneration => set_address_generation(end, In6AddrGenMode::Eui64),
+        RemovableFact::Address { net, .. } => {
             end.socket.request(RouteNetlinkMessage::DelAddress(request::address(index, *net)), 0)
         }
-        Fact::LoopbackAddress { address } => {
+        RemovableFact::LoopbackAddress { address } => {
             let message = request::address(LOOPBACK, IpNet::from(*address));
             end.socket.request(RouteNetlinkMessage::DelAddress(message), 0)
         }
-        Fact::Neighbour { address, .. } => end
+        RemovableFact::Neighbour { address, .. } => end
             .socket
             .request(RouteNetlinkMessage::DelNeighbour(request::neighbour(index, *address, None)), 0),
-        Fact::Route { route, .. } => {
+        RemovableFact::Route { route, .. } => {
             end.socket.request(RouteNetlinkMessage::DelRoute(request::route(index, route)), 0)
         }
-        Fact::Link { .. } => {
+        RemovableFact::Link { .. } => {
             end.socket.request(RouteNetlinkMessage::DelLink(request::link(index, Vec::new())), 0)
-        }
-        Fact::Mac { .. } | Fact::Mtu { .. } | Fact::Sysctl { .. } | Fact::LoopbackUp | Fact::Up { .. } => {
-            Ok(())
         }
     }
 }
