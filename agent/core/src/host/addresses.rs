@@ -1,5 +1,9 @@
 //! What the node's interfaces say: its addresses, and the subnets that they are on.
 
+mod state;
+
+pub use state::{AddressFlags, AddressState, InterfaceAddress, Lifetimes};
+
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 

@@ -1,12 +1,14 @@
 //! What single messages say.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use flock_core::attachment::IfName;
+use flock_core::host::addresses::{AddressFlags, InterfaceAddress, Lifetimes};
 use flock_core::link::Mac;
 use ipnet::IpNet;
 use netlink_packet_route::AddressFamily;
-use netlink_packet_route::address::{AddressAttribute, AddressFlags, AddressMessage};
+use netlink_packet_route::address::{AddressAttribute, AddressMessage};
 use netlink_packet_route::link::{
     AfSpecInet, AfSpecInet6, AfSpecUnspec, Inet6DevConf, InetDevConf, LinkAttribute, LinkFlags, LinkMessage,
     Prop,
@@ -144,12 +146,12 @@ pub(super) fn is_link_local6(address: IpAddr) -> bool {
 /// An address of this end, with its prefix length.
 pub(super) fn address(message: &AddressMessage) -> Option<IpNet> {
     // On a point-to-point link ADDRESS is the other end's; LOCAL, where it is sent, is always ours.
-    let local = message.attributes.iter().find_map(|found| match found {
+    let local = address_attribute(message, |found| match found {
         AddressAttribute::Local(address) => Some(*address),
         _ => None,
     });
     let address = local.or_else(|| {
-        message.attributes.iter().find_map(|found| match found {
+        address_attribute(message, |found| match found {
             AddressAttribute::Address(address) => Some(*address),
             _ => None,
         })
@@ -157,16 +159,37 @@ pub(super) fn address(message: &AddressMessage) -> Option<IpNet> {
     IpNet::new(address?, message.header.prefix_len).ok()
 }
 
-/// Whether an address is a second one on its subnet (or a temporary one, RFC 8981: the flag is the same); none for
-/// one that must not be used: it is on its way in (tentative) or out (deprecated), or somebody else has it.
-pub(super) fn usable(message: &AddressMessage) -> Option<bool> {
-    let long = message.attributes.iter().find_map(|found| match found {
-        AddressAttribute::Flags(flags) => Some(*flags),
+/// The same with its state.
+pub(super) fn interface_address(message: &AddressMessage) -> Option<InterfaceAddress> {
+    // The header has room for the lowest eight flags only.
+    let short = u32::from(message.header.flags.bits());
+    let flags = address_attribute(message, |found| match found {
+        AddressAttribute::Flags(flags) => Some(flags.bits()),
         _ => None,
     });
-    let flags = long.unwrap_or(AddressFlags::from_bits_retain(message.header.flags.bits().into()));
-    let unusable = AddressFlags::Tentative | AddressFlags::Deprecated | AddressFlags::Dadfailed;
-    (!flags.intersects(unusable)).then(|| flags.contains(AddressFlags::Secondary))
+    let lifetimes = address_attribute(message, |found| match found {
+        AddressAttribute::CacheInfo(info) => {
+            Some(Lifetimes { preferred: lifetime(info.ifa_preferred), valid: lifetime(info.ifa_valid) })
+        }
+        _ => None,
+    });
+    Some(InterfaceAddress {
+        net: address(message)?,
+        flags: AddressFlags::from_bits(flags.unwrap_or(short)),
+        lifetimes: lifetimes.unwrap_or_default(),
+    })
+}
+
+fn address_attribute<T>(
+    message: &AddressMessage,
+    read: impl Fn(&AddressAttribute) -> Option<T>,
+) -> Option<T> {
+    message.attributes.iter().find_map(read)
+}
+
+/// `INFINITY_LIFE_TIME` is for ever.
+fn lifetime(seconds: u32) -> Option<Duration> {
+    (seconds != u32::MAX).then(|| Duration::from_secs(seconds.into()))
 }
 
 /// A neighbour whose entry is permanent.
@@ -248,5 +271,39 @@ pub(super) fn ip(address: &RouteAddress) -> Option<IpAddr> {
         RouteAddress::Inet6(address) => Some(IpAddr::V6(*address)),
         RouteAddress::Inet(address) => Some(IpAddr::V4(*address)),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use flock_core::host::addresses::AddressState;
+    use netlink_packet_route::address::{AddressFlags as WireFlags, AddressHeaderFlags, CacheInfo};
+
+    use super::*;
+    use crate::linux::request;
+
+    fn given(attributes: Vec<AddressAttribute>) -> InterfaceAddress {
+        let mut message = request::address(2, "2001:db8::1/64".parse().unwrap());
+        message.header.flags = AddressHeaderFlags::Tentative;
+        message.attributes.retain(|found| !matches!(found, AddressAttribute::Flags(_)));
+        message.attributes.extend(attributes);
+        interface_address(&message).unwrap()
+    }
+
+    #[test]
+    fn an_addresses_long_flags_come_before_the_headers() {
+        assert_eq!(given(Vec::new()).state(), AddressState::Tentative);
+        let long = AddressAttribute::Flags(WireFlags::Permanent | WireFlags::StablePrivacy);
+        let address = given(vec![long]);
+        assert_eq!(address.state(), AddressState::Usable);
+        assert_eq!(address.flags, AddressFlags::PERMANENT | AddressFlags::STABLE_PRIVACY);
+    }
+
+    #[test]
+    fn a_lifetime_of_all_ones_does_not_end() {
+        let mut info = CacheInfo::default();
+        (info.ifa_preferred, info.ifa_valid) = (1800, u32::MAX);
+        let lifetimes = given(vec![AddressAttribute::CacheInfo(info)]).lifetimes;
+        assert_eq!(lifetimes, Lifetimes { preferred: Some(Duration::from_secs(1800)), valid: None });
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use flock_core::attachment::IfName;
-use flock_core::host::addresses::{NodeAddress, Subnets};
+use flock_core::host::addresses::{AddressState, InterfaceAddress, NodeAddress, Subnets};
 use flock_core::link::{Fact, LinkRoute, LinkSysctl, Mac, Side};
 use ipnet::IpNet;
 use netlink_packet_route::link::{In6AddrGenMode, LinkMessage};
@@ -18,11 +18,15 @@ use crate::ROUTE_PROTOCOL;
 /// What is configured on a link.
 #[derive(Debug, Default)]
 pub(super) struct OnLink {
-    addresses: Vec<IpNet>,
-    /// Those of them that can be used, and whether each is a second one on its subnet.
-    usable: Vec<(IpNet, bool)>,
+    addresses: Vec<InterfaceAddress>,
     neighbours: Vec<(IpAddr, Mac)>,
     routes: Vec<(LinkRoute, RouteProtocol)>,
+}
+
+impl OnLink {
+    fn nets(&self) -> impl Iterator<Item = IpNet> {
+        self.addresses.iter().map(|address| address.net)
+    }
 }
 
 /// What is configured on every link, by its index.
@@ -32,10 +36,8 @@ pub(super) type ByLink = BTreeMap<u32, OnLink>;
 pub(super) fn addresses_and_neighbours(socket: &mut Socket, link: Option<u32>) -> Result<ByLink, Failure> {
     let mut found = ByLink::new();
     for message in socket.addresses(link)? {
-        if let Some(net) = decode::address(&message) {
-            let on_link = found.entry(message.header.index).or_default();
-            on_link.addresses.push(net);
-            on_link.usable.extend(decode::usable(&message).map(|secondary| (net, secondary)));
+        if let Some(address) = decode::interface_address(&message) {
+            found.entry(message.header.index).or_default().addresses.push(address);
         }
     }
     for message in socket.neighbours(link)? {
@@ -63,14 +65,16 @@ pub(super) fn add_routes(found: &mut ByLink, routes: &[RouteMessage]) {
 /// nothing of what is connected, and BIRD's least of all.
 pub(super) fn add_subnets(subnets: &mut Subnets, ifname: &IfName, on_link: &OnLink) {
     let global = |net: &IpNet| !decode::is_link_local6(net.addr()) && !net.addr().is_loopback();
-    for (net, secondary) in on_link.usable.iter().filter(|(net, _)| global(net)) {
-        let address = NodeAddress { ifname: ifname.clone(), net: *net, secondary: *secondary };
-        subnets.addresses.insert(address);
-    }
+    let usable = on_link.addresses.iter().filter(|address| address.state() == AddressState::Usable);
+    subnets.addresses.extend(usable.filter(|address| global(&address.net)).map(|address| NodeAddress {
+        ifname: ifname.clone(),
+        net: address.net,
+        secondary: address.is_secondary(),
+    }));
     let foreign = [RouteProtocol::from(ROUTE_PROTOCOL), RouteProtocol::Bird];
     let routes = on_link.routes.iter().filter(|(route, by)| route.via.is_none() && !foreign.contains(by));
     let on_routes = routes.map(|(route, _)| route.dst);
-    let nets = on_link.addresses.iter().map(IpNet::trunc).chain(on_routes);
+    let nets = on_link.nets().map(|net| net.trunc()).chain(on_routes);
     subnets.on_link.extend(nets.filter(|net| global(net) && !net.addr().is_multicast()));
 }
 
@@ -85,7 +89,7 @@ pub(super) fn host_facts(link: &LinkMessage, on_link: &OnLink) -> BTreeSet<Fact>
     if decode::inet6_conf(link).is_none_or(|conf| conf.addr_gen_mode == none) {
         facts.insert(Fact::NoAddressGeneration);
     }
-    facts.extend(on_link.addresses.iter().map(|net| Fact::Address { side, net: *net }));
+    facts.extend(on_link.nets().map(|net| Fact::Address { side, net }));
     facts.extend(neighbour_facts(side, on_link));
     // Flock makes none with a gateway on this side but anycast routes.
     let ours = |(route, protocol): &&(LinkRoute, RouteProtocol)| {
@@ -101,8 +105,8 @@ pub(super) fn host_facts(link: &LinkMessage, on_link: &OnLink) -> BTreeSet<Fact>
 pub(super) fn pod_facts(link: &LinkMessage, on_link: &OnLink) -> BTreeSet<Fact> {
     let side = Side::Pod;
     let mut facts = own_facts(side, link);
-    let configured = on_link.addresses.iter().filter(|net| !decode::is_link_local6(net.addr()));
-    facts.extend(configured.map(|net| Fact::Address { side, net: *net }));
+    let configured = on_link.nets().filter(|net| !decode::is_link_local6(net.addr()));
+    facts.extend(configured.map(|net| Fact::Address { side, net }));
     facts.extend(neighbour_facts(side, on_link));
     let made = on_link.routes.iter().filter(|(_, protocol)| *protocol != RouteProtocol::Kernel);
     facts.extend(made.map(|(route, _)| Fact::Route { side, route: *route }));
@@ -111,8 +115,8 @@ pub(super) fn pod_facts(link: &LinkMessage, on_link: &OnLink) -> BTreeSet<Fact> 
 
 /// The facts of a pod's loopback interface: what the kernel makes there by itself is nobody's wish.
 pub(super) fn loopback_facts(on_link: &OnLink) -> impl Iterator<Item = Fact> {
-    let single = on_link.addresses.iter().filter(|net| net.prefix_len() == net.max_prefix_len());
-    let given = single.map(IpNet::addr).filter(|address| !address.is_loopback());
+    let single = on_link.nets().filter(|net| net.prefix_len() == net.max_prefix_len());
+    let given = single.map(|net| net.addr()).filter(|address| !address.is_loopback());
     given.map(|address| Fact::LoopbackAddress { address })
 }
 
