@@ -4,7 +4,7 @@
 //!  pods, AddressPools, attachments --> Announcer --groups--> Programmer --> Kernel (routes)
 //!                              |          |  ^                   |
 //!                              |          |  +----programmed-----+
-//!                              |          +--> Announcement --> Speaker --> BIRD
+//!                              |          +--> Announcement --> Controller --> BIRD
 //!                              +--> Steerer --> Kernel (established connections)
 //! ```
 //!
@@ -15,7 +15,6 @@ mod announcer;
 mod examples;
 mod members;
 mod programmer;
-pub mod publish;
 mod steerer;
 
 pub use announcer::Announcer;
@@ -24,31 +23,9 @@ pub use steerer::Steerer;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
-use std::time::Instant;
 
-use flock_core::anycast::{Announced, Groups};
-use ipnet::IpNet;
+use flock_core::anycast::Groups;
 use tokio::sync::watch;
-
-/// What BIRD is to tell of single addresses.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Announcement {
-    /// The addresses.
-    pub announced: Announced,
-    /// What pods may claim: the export filter's second wall.
-    pub claimable: BTreeSet<IpNet>,
-    /// Why each address was last announced or withdrawn, those that are withdrawn among them; for the audit.
-    pub causes: BTreeMap<IpAddr, Cause>,
-}
-
-/// Why an address is announced or withdrawn.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Cause {
-    /// In words, as `pod dns/resolver-0 is not ready`.
-    pub text: String,
-    /// When the agent learned of it.
-    pub seen: Instant,
-}
 
 /// Anycast as it is, for people.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

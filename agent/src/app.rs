@@ -8,7 +8,7 @@
 //!  plugin, flockctl --unix--> rpc::Server ----------------------+
 //!                                      ^                        | pods, addresses
 //!                                      | status                 v
-//!  API server <-- kubernetes, metrics -+--------------------- Speaker <--control socket--> BIRD <--start-- Supervisor
+//!  API server <-- kubernetes, metrics -+--------------------- Controller <--control socket--> BIRD <--start-- Supervisor
 //! ```
 //!
 //! Two stages. At once: store and kernel are joined, calls are answered, attachments are repaired, deletes work. When the
@@ -24,26 +24,29 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use flock_core::anycast::Announcement;
+use flock_core::bgp::secrets::Secrets;
 use flock_kernel::Kernel;
 use flock_rpc::tombstone;
 use tokio::net::UnixListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::anycast::{Announcement, Announcer, AnycastView, Programmer, Steerer};
+use crate::anycast::{Announcer, AnycastView, Programmer, Steerer};
+use crate::api::client::{self, Access};
+use crate::attach::reconcile::Reconciler;
 use crate::attach::{Attachments, Parts};
-use crate::bgp::{BgpView, ConfFiles, Inputs, Secrets, Speaker};
 use crate::bird::{self, supervisor::Supervisor};
+use crate::bird::{BgpView, ConfFiles, Controller, Inputs};
 use crate::conflist;
 use crate::environment::SystemClock;
-use crate::kubernetes::{self, client::Access};
-use crate::metrics::{self, Snapshot};
 use crate::notice::Notices;
-use crate::reconcile::Reconciler;
+use crate::report;
+use crate::report::metrics::{self, Snapshot};
 use crate::rpc;
-use crate::source::Source;
 use crate::source::kubernetes::Cluster;
 use crate::source::manifests::Manifests;
+use crate::source::{self, Source};
 use crate::store::{Disk, Files, Store};
 
 /// How the agent runs.
@@ -103,16 +106,15 @@ pub async fn run<K: Kernel>(config: Config, kernel: K, files: impl Files) -> any
             agent.run(secrets, shutdown).await
         }
         Origin::Kubernetes { access, namespace } => {
-            let client = kubernetes::client::connect(access).await?;
+            let client = client::connect(access).await?;
             let cluster = Cluster::follow(client.clone(), &config.node, &config.run_dir);
-            cluster.add_servers(kubernetes::client::servers(access).await);
+            cluster.add_servers(client::servers(access).await);
             let (notices, told) = Notices::channel();
-            let (secrets_read, secrets) = watch::channel(kubernetes::secrets::none_yet());
+            let (secrets_read, secrets) = watch::channel(source::secrets::none_yet());
             let (namespace, own) = (namespace.clone(), cluster.own());
             let agent = Agent::recovered(config, kernel, files, cluster, notices).await?;
-            let parts = kubernetes::Parts {
+            let parts = report::Parts {
                 client,
-                namespace,
                 node: agent.config.node.clone(),
                 own,
                 attachments: Arc::clone(&agent.attachments),
@@ -120,9 +122,11 @@ pub async fn run<K: Kernel>(config: Config, kernel: K, files: impl Files) -> any
                 anycast: agent.views.anycast.subscribe(),
                 bird: bird::socket(&agent.config.run_dir),
                 notices: told,
-                secrets: secrets_read,
             };
-            kubernetes::start(parts, &shutdown);
+            let desired = agent.attachments.follow_desired();
+            let reading = source::secrets::follow(parts.client.clone(), namespace, desired, secrets_read);
+            tokio::spawn(until_raised(shutdown.clone(), reading));
+            report::start(parts, &shutdown);
             agent.run(secrets, shutdown).await
         }
     }
@@ -247,7 +251,7 @@ impl<K: Kernel, S: Source> Stage<K, S> {
             tracing::warn!(reason, "not ready");
         }
         let announced = self.start_anycast().await;
-        self.start_speaker(announced).await;
+        self.start_bird(announced).await;
     }
 
     /// Starts what decides about anycast addresses. What was announced before a restart is decided about anew before
@@ -276,7 +280,7 @@ impl<K: Kernel, S: Source> Stage<K, S> {
     }
 
     /// Starts what speaks with BIRD. Nothing of it keeps pods waiting.
-    async fn start_speaker(self, announced: watch::Receiver<Arc<Announcement>>) {
+    async fn start_bird(self, announced: watch::Receiver<Arc<Announcement>>) {
         let mut inputs = Inputs {
             desired: self.attachments.follow_desired(),
             host: self.attachments.follow_host(),
@@ -286,9 +290,9 @@ impl<K: Kernel, S: Source> Stage<K, S> {
         };
         // An earlier agent's sessions are not to end because this one has not looked yet.
         inputs.complete().await;
-        let speaker = Speaker::new(inputs, self.conf, &self.config.run_dir);
-        tokio::spawn(forward(speaker.follow(), self.views.bgp));
-        tokio::spawn(speaker.run(raised(self.shutdown)));
+        let controller = Controller::new(inputs, self.conf, &self.config.run_dir);
+        tokio::spawn(forward(controller.follow(), self.views.bgp));
+        tokio::spawn(controller.run(raised(self.shutdown)));
     }
 }
 

@@ -10,26 +10,27 @@ mod claims;
 mod del;
 mod error;
 mod notices;
+pub mod reconcile;
 mod records;
 mod recover;
 mod repair;
 
 pub use add::{AddCall, Attached};
 pub use check::{CheckCall, Inspection};
-pub(crate) use claims::Ownership;
 pub use error::AttachError;
-pub use records::Claimants;
 pub use repair::Reconciled;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use flock_core::attachment::{AttachmentId, IfName};
-use flock_core::host::addresses::Subnets;
+use flock_core::attachment::AttachmentId;
+use flock_core::claim::Ownership;
+use flock_core::desired::Desired;
+use flock_core::host::NodeView;
 use flock_core::ipam::Allocator;
 use flock_core::prefix::PodAddresses;
-use flock_core::record::Record;
+use flock_core::record::{Claimants, Record};
 use flock_core::recovery::owns;
 use flock_core::steering::FlowSlot;
 use flock_kernel::{Links, Node};
@@ -39,7 +40,7 @@ use tokio::sync::watch;
 use crate::environment::Clock;
 use crate::locks::Locks;
 use crate::notice::Notices;
-use crate::source::{Desired, Source};
+use crate::source::Source;
 use crate::store::Store;
 
 /// The attachments of this node.
@@ -54,7 +55,7 @@ pub struct Attachments<K, S> {
     locks: Locks,
     table: Mutex<Table>,
     /// What the last look at the kernel said of the node.
-    host: watch::Sender<HostView>,
+    host: watch::Sender<NodeView>,
 }
 
 /// What is known of all attachments. Held for moments, never across an await.
@@ -64,26 +65,6 @@ struct Table {
     allocator: Allocator,
     /// The mark that was given last.
     last_slot: Option<FlowSlot>,
-}
-
-/// The node, as the last look at the kernel showed it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HostView {
-    /// Pods' MTU in bytes.
-    pub mtu: u32,
-    /// The uplinks.
-    pub uplinks: BTreeSet<IfName>,
-    /// Whether the node's own settings are as its plan asks: no pod can be taken before.
-    pub prepared: bool,
-    /// Its addresses, and the subnets that it is on.
-    pub subnets: Subnets,
-}
-
-impl Default for HostView {
-    fn default() -> Self {
-        let mtu = flock_core::host::DEFAULT_MTU;
-        Self { mtu, uplinks: BTreeSet::new(), prepared: false, subnets: Subnets::default() }
-    }
 }
 
 /// What [`Attachments`] is made of.
@@ -107,7 +88,7 @@ impl<K: Links + Node, S: Source> Attachments<K, S> {
     pub fn new(parts: Parts<K, S>) -> Self {
         let Parts { kernel, source, store, clock, tombstones, notices } = parts;
         let table = Mutex::new(Table::default());
-        let host = watch::channel(HostView::default()).0;
+        let host = watch::channel(NodeView::default()).0;
         Self { kernel, source, store, clock, tombstones, notices, locks: Locks::default(), table, host }
     }
 
@@ -132,12 +113,12 @@ impl<K: Links + Node, S: Source> Attachments<K, S> {
     }
 
     /// The node as last seen.
-    pub fn host_view(&self) -> HostView {
+    pub fn host_view(&self) -> NodeView {
         self.host.borrow().clone()
     }
 
     /// Follows the node, as it is seen.
-    pub fn follow_host(&self) -> watch::Receiver<HostView> {
+    pub fn follow_host(&self) -> watch::Receiver<NodeView> {
         self.host.subscribe()
     }
 

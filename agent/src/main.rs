@@ -6,16 +6,14 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
+use flock_agent::api::client::Access;
 use flock_agent::app::{self, Bird, Config, Origin};
-use flock_agent::bird::stop::{Purpose, Stop, auto};
-use flock_agent::bird::{
-    self,
-    start::{self, Start},
-};
+use flock_agent::bird::marker::Purpose;
+use flock_agent::bird::start::{self, Start};
+use flock_agent::bird_stop::stop_reason::Identity;
+use flock_agent::bird_stop::{self, Stop, auto};
 use flock_agent::conflist::Folders;
 use flock_agent::install::{self, Install};
-use flock_agent::kubernetes::client::Access;
-use flock_agent::kubernetes::fate::Identity;
 use flock_agent::store::Disk;
 use flock_agent::uninstall;
 use flock_kernel::linux::LinuxKernel;
@@ -243,7 +241,7 @@ fn stop_bird(stop: BirdStop) -> anyhow::Result<()> {
     runtime.block_on(async {
         let (run_dir, wait) = (stop.run_dir.clone(), Duration::from_secs(stop.wait));
         let purpose = purpose(stop).await;
-        let report = bird::stop::stop(&Stop { run_dir, purpose, wait }).await?;
+        let report = bird_stop::stop(&Stop { run_dir, purpose, wait }).await?;
         println!("{report}");
         Ok(())
     })

@@ -20,7 +20,7 @@ use tonic::{Request, Status};
 
 use crate::anycast::AnycastView;
 use crate::attach::Attachments;
-use crate::bgp::BgpView;
+use crate::bird::BgpView;
 use crate::source::Source;
 
 /// What the service answers from.

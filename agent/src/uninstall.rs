@@ -18,12 +18,13 @@ use flock_core::steering::{Steering, TABLE};
 use flock_kernel::{Kernel, KernelError};
 
 use self::report::Report;
-use crate::bird::stop::{Purpose, Stop, stop};
+use crate::api::client::{self, Access};
+use crate::bird::marker::Purpose;
+use crate::bird_stop::{Stop, stop};
 use crate::conflist::{FILE, Folders};
 use crate::install::PLUGIN;
-use crate::kubernetes::client::{self, Access};
-use crate::kubernetes::condition;
 use crate::replace;
+use crate::report::condition;
 
 /// The time between the last withdrawal and the end of the sessions.
 const WAIT: Duration = Duration::from_secs(1);

@@ -8,11 +8,13 @@
 //! A pod takes part while it is ready and not on its way out. The node advertises an address as long as one of its
 //! pods takes part in it, unless the address's AddressPool lets fewer nodes advertise than there are.
 
+mod announcement;
 mod cause;
 mod damper;
 mod election;
 mod routes;
 
+pub use announcement::{Announcement, Cause};
 pub use cause::causes;
 pub use damper::{Damped, Damper};
 pub use election::is_elected;

@@ -3,6 +3,7 @@
 //! The modules, in the order in which data flows through them:
 //!
 //! * [`plan`], [`community`]: what `spec.bgp` says, typed: no value in it can be wrong for BIRD.
+//! * [`secrets`]: the passwords of peers that Secrets hold.
 //! * [`config`], [`resolve`]: plan and surroundings joined: every address, next hop and filter decided, peers that
 //!   cannot be started refused with a reason.
 //! * [`render`]: the configuration as text. Same input, same bytes.
@@ -18,5 +19,6 @@ pub mod observed;
 pub mod plan;
 pub mod render;
 pub mod resolve;
+pub mod secrets;
 pub mod status;
 pub mod trial;

@@ -5,6 +5,10 @@
 //! `spec.claims: Any` turns the pools off, never the rest: what is a node's, another pod's or no host's address at all
 //! is refused always.
 
+mod ownership;
+
+pub use ownership::Ownership;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::IpAddr;

@@ -30,6 +30,25 @@ pub struct HostState {
     pub sysctls: BTreeMap<HostSysctl, u8>,
 }
 
+/// The node, as the last look at the kernel showed it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeView {
+    /// Pods' MTU in bytes.
+    pub mtu: u32,
+    /// The uplinks.
+    pub uplinks: BTreeSet<IfName>,
+    /// Whether the node's own settings are as its plan asks: no pod can be taken before.
+    pub prepared: bool,
+    /// Its addresses, and the subnets that it is on.
+    pub subnets: Subnets,
+}
+
+impl Default for NodeView {
+    fn default() -> Self {
+        Self { mtu: DEFAULT_MTU, uplinks: BTreeSet::new(), prepared: false, subnets: Subnets::default() }
+    }
+}
+
 /// A link that may be the host side of an attachment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostLink {

@@ -1,5 +1,6 @@
 //! What the store remembers of an attachment: one JSON document, with a version.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use jiff::Timestamp;
@@ -42,6 +43,9 @@ pub struct Record {
     /// When the ADD came.
     pub created: Timestamp,
 }
+
+/// The attachments that are ready and have addresses which their pods have named.
+pub type Claimants = BTreeMap<AttachmentId, Record>;
 
 /// How far an attachment is. Only a `Ready` one has been answered for; the other two are intents, finished by
 /// removal after a crash.

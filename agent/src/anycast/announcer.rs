@@ -6,16 +6,19 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use flock_core::anycast::{self, Announced, Damped, Damper, Groups};
-use flock_core::claim::{self, Use};
+use flock_core::anycast::{self, Announced, Announcement, Cause, Damped, Damper, Groups};
+use flock_core::claim::{self, Ownership, Use};
+use flock_core::host::NodeView;
+use flock_core::record::Claimants;
 use flock_kernel::Kernel;
 use tokio::sync::watch;
 
 use super::members::{members, serving_elsewhere};
-use super::{Announcement, AnycastView, Cause, Programmed, Withheld, publish_change};
-use crate::attach::{Attachments, Claimants, HostView, Ownership};
+use super::{AnycastView, Programmed, Withheld, publish_change};
+use crate::attach::Attachments;
 use crate::environment::sleep_until;
-use crate::source::{Desired, Source};
+use crate::source::Source;
+use flock_core::desired::Desired;
 
 /// The cause of an address that is gone is kept for this time: longer than BIRD needs to be told.
 const FORGET: Duration = Duration::from_secs(300);
@@ -26,7 +29,7 @@ pub struct Announcer<K, S> {
     node: String,
     desired: watch::Receiver<Arc<Desired>>,
     claimants: watch::Receiver<Claimants>,
-    host: watch::Receiver<HostView>,
+    host: watch::Receiver<NodeView>,
     programmed: watch::Receiver<Programmed>,
     groups: watch::Sender<Groups>,
     announcement: watch::Sender<Arc<Announcement>>,

@@ -10,9 +10,11 @@ use flock_core::intent;
 use flock_core::pod::Pod;
 use serde_json::Value;
 
-use crate::attach::{HostView, Ownership};
+use crate::source::Source;
 use crate::source::manifests::Manifests;
-use crate::source::{Desired, Source};
+use flock_core::claim::Ownership;
+use flock_core::desired::Desired;
+use flock_core::host::NodeView;
 
 const NODE: &str = r#"
 apiVersion: flock.fritzlab.net/v1alpha1
@@ -60,8 +62,13 @@ fn every_pod_of_the_examples_may_have_what_it_asks_for() {
             .problems
             .iter()
             .filter(|problem| !problem.reason.contains("is not a kind that flock reads"));
-        assert_eq!(odd.collect::<Vec<_>>(), Vec::<&crate::source::Problem>::new(), "{}", file.display());
-        let ownership = Ownership::new(&desired, &HostView::default(), std::iter::empty());
+        assert_eq!(
+            odd.collect::<Vec<_>>(),
+            Vec::<&flock_core::desired::Problem>::new(),
+            "{}",
+            file.display()
+        );
+        let ownership = Ownership::new(&desired, &NodeView::default(), std::iter::empty());
         for pod in text.split("\n---\n").filter_map(pod) {
             let (intent, warnings) = intent::resolve(desired.node.as_ref().unwrap(), &pod).unwrap();
             assert_eq!(warnings, []);

@@ -6,12 +6,11 @@ use std::sync::Arc;
 
 use flock_core::annotation::{Key, PodAnnotations};
 use flock_core::anycast::Member;
-use flock_core::claim::Use;
+use flock_core::claim::{Ownership, Use};
 use flock_core::pod::{Pod, Readiness};
-use flock_core::record::Record;
+use flock_core::record::{Claimants, Record};
 
-use crate::attach::{Claimants, Ownership};
-use crate::source::Desired;
+use flock_core::desired::Desired;
 
 /// The attachments that claim anycast addresses.
 pub(super) fn members(claimants: &Claimants, desired: &Desired, ownership: &Ownership) -> Vec<Member> {

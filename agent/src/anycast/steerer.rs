@@ -5,16 +5,16 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use flock_core::desired::Desired;
 use flock_core::node::EstablishedConnections;
+use flock_core::record::Claimants;
 use flock_core::steering::{SteeredPod, Steering};
 use flock_kernel::{Firewall, Routes};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::publish_change;
-use crate::attach::Claimants;
 use crate::environment::sleep_until;
-use crate::source::Desired;
 
 /// After a failure.
 const TRY_AGAIN: Duration = Duration::from_secs(5);

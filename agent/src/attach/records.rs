@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use flock_core::attachment::AttachmentId;
 use flock_core::prefix::PodAddresses;
-use flock_core::record::{Phase, Record};
+use flock_core::record::{Claimants, Phase, Record};
 use tokio::sync::watch;
 
 /// All records, by attachment. Whoever changes them tells those who advertise the pods' addresses.
@@ -14,9 +14,6 @@ pub(super) struct Records {
     ready: watch::Sender<BTreeSet<PodAddresses>>,
     claimants: watch::Sender<Claimants>,
 }
-
-/// The attachments that are ready and have addresses which their pods have named.
-pub type Claimants = BTreeMap<AttachmentId, Record>;
 
 impl Default for Records {
     fn default() -> Self {

@@ -10,7 +10,7 @@ use flock_core::recovery::owns;
 use flock_core::sweep::{Suspect, suspects};
 use flock_kernel::{Links, Node};
 
-use super::{AttachError, Attachments, HostView};
+use super::{AttachError, Attachments, NodeView};
 use crate::source::Source;
 
 /// What one reconcile found.
@@ -62,7 +62,7 @@ impl<K: Links + Node, S: Source> Attachments<K, S> {
     async fn reconcile_host(&self, state: &HostState) -> Result<(), AttachError> {
         let Some(node) = self.desired().node.clone() else { return Ok(()) };
         let (mtu, uplinks) = (host::pod_mtu(&node, state), host::uplinks(&node, state));
-        let view = HostView { mtu, uplinks, subnets: state.subnets.clone(), prepared: true };
+        let view = NodeView { mtu, uplinks, subnets: state.subnets.clone(), prepared: true };
         let changes = host::plan(&node, state);
         for change in &changes {
             tracing::info!(%change, "node");

@@ -1,10 +1,31 @@
 //! The file that says that BIRD was stopped on purpose.
 
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::stop::Purpose;
 use crate::store::{Disk, Files as _};
+
+/// Why BIRD is stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Purpose {
+    /// A new BIRD follows at once: routers and the kernel keep the routes.
+    Rollout,
+    /// Traffic is to leave the node before the sessions end.
+    Drain,
+    /// The node goes down.
+    Shutdown,
+}
+
+impl fmt::Display for Purpose {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Purpose::Rollout => "rollout",
+            Purpose::Drain => "drain",
+            Purpose::Shutdown => "shutdown",
+        })
+    }
+}
 
 /// `RUN_DIR/bird/stopped`: while it is there, nobody starts BIRD again, and nobody should configure it either: a
 /// reconfiguration enables the protocols again that a drain has disabled.
@@ -30,7 +51,7 @@ impl Marker {
     }
 
     /// Puts it there; its content is for people.
-    pub(super) fn set(&self, purpose: Purpose) -> io::Result<()> {
+    pub(crate) fn set(&self, purpose: Purpose) -> io::Result<()> {
         if let Some(dir) = self.path.parent() {
             Disk.make_dir(dir)?;
         }

@@ -84,7 +84,7 @@ fn command(start: &Start, conf: &Path) -> Command {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bird::stop::Purpose;
+    use crate::bird::marker::Purpose;
 
     fn start(run_dir: &Path) -> Start {
         Start { run_dir: run_dir.to_owned(), program: run_dir.join("no-such-bird") }

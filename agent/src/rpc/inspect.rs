@@ -16,10 +16,10 @@ use tokio::sync::watch;
 use tonic::{Request, Response, Status};
 
 use super::convert;
-use crate::anycast::{self, AnycastView};
+use crate::anycast::AnycastView;
 use crate::attach::{Attachments, Inspection};
-use crate::bgp::BgpView;
-use crate::bgp::publish::node_status;
+use crate::bird::BgpView;
+use crate::report;
 use crate::source::Source;
 
 /// Serves flockctl.
@@ -81,7 +81,7 @@ impl<K: Kernel, S: Source> Inspect for Service<K, S> {
     }
 
     async fn show_bgp(&self, _: Request<ShowBgpRequest>) -> Result<Response<ShowBgpResponse>, Status> {
-        let status = node_status(&self.bgp.borrow().status);
+        let status = report::bgp::node_status(&self.bgp.borrow().status);
         let status = serde_json::to_vec(&status).map_err(|error| Status::internal(error.to_string()))?;
         Ok(Response::new(ShowBgpResponse { status }))
     }
@@ -93,9 +93,9 @@ impl<K: Kernel, S: Source> Inspect for Service<K, S> {
         let view = self.anycast.borrow().clone();
         let bgp = self.bgp.borrow().clone();
         // Asked now, not remembered.
-        let told = anycast::publish::told(&bgp, &self.bird).await;
+        let told = report::anycast::told(&bgp, &self.bird).await;
         let records = self.attachments.records().into_iter().map(|record| (record.id.clone(), record));
-        let status = anycast::publish::node_status(&view, &records.collect(), &told);
+        let status = report::anycast::node_status(&view, &records.collect(), &told);
         let status = serde_json::to_vec(&status).map_err(|error| Status::internal(error.to_string()))?;
         Ok(Response::new(ShowAnycastResponse { status }))
     }

@@ -31,8 +31,8 @@ use self::others::{Giver, Others};
 use super::document::reason::one_line;
 use super::node_config::{FieldError, node_plan, typed};
 use super::objects::{ConfigObject, Instead, NodeObject, Objects, Unread, Whom};
-use super::{ConfigReport, Desired, Place, Problem};
 use crate::store::Files;
+use flock_core::desired::{ConfigReport, Desired, Place, Problem};
 
 /// Composes the configuration of one node, and remembers the last good one.
 #[derive(Debug)]

@@ -25,10 +25,10 @@ pub(super) use self::node::NodeManifest;
 use self::outline::{About, Outline};
 use self::pod::PodManifest;
 use self::reason::{one_line, readers_reason, shortened};
-use super::Place;
 use super::address_pool::address_pool;
 use super::node_config::{FieldError, as_typed, part};
 use super::objects::{ConfigObject, NodeObject};
+use flock_core::desired::Place;
 
 /// What a document says.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -36,7 +36,7 @@ pub use self::kinds::PeerPod;
 use self::shelf::{Change, Kind, Shelf};
 use self::state::{State, Verdict, What};
 use super::{Desired, Source, log_new_problems};
-use crate::kubernetes::own::{OwnConfig, OwnNode, OwnObjects};
+use crate::source::own::{OwnConfig, OwnNode, OwnObjects};
 use crate::store::Disk;
 
 /// Time between two publications: a rollout's many changes are one or two of them, and one pod's readiness is told at once.
@@ -64,7 +64,7 @@ impl Cluster {
     }
 
     fn start(client: Client, node: &str, mut state: State, timing: &Timing) -> Arc<Self> {
-        state.servers.extend(crate::kubernetes::client::service_address());
+        state.servers.extend(crate::api::client::service_address());
         let cluster = Arc::new(Self {
             client,
             node: node.to_owned(),

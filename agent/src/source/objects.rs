@@ -14,8 +14,8 @@ use ipnet::IpNet;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::Place;
 use super::node_config::{IP_ALGO, node_plan, typed};
+use flock_core::desired::Place;
 
 /// All objects that count, each read and checked by itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use flock_agent::anycast::{Announcement, Announcer, Programmer, Steerer, Withheld};
+use flock_agent::anycast::{Announcer, Programmer, Steerer, Withheld};
 use flock_agent::attach::AddCall;
-use flock_agent::source::Desired;
+use flock_core::anycast::Announcement;
 use flock_core::claim::{AddressPool, Use};
+use flock_core::desired::Desired;
 use flock_core::node::{AnycastPlan, EstablishedConnections};
 use flock_core::pod::{Pod, Readiness};
 use flock_core::selector::LabelSelector;

@@ -151,6 +151,9 @@ pub struct Password(String);
 /// Why a password is refused. Never says what it was.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PasswordError {
+    /// It is not UTF-8.
+    #[error("the password is not text")]
+    NotText,
     /// Nothing in it.
     #[error("the password is empty")]
     Empty,
@@ -163,6 +166,14 @@ pub enum PasswordError {
 }
 
 impl Password {
+    /// The password in a file or a Secret.
+    ///
+    /// # Errors
+    /// When it is not text, or cannot be a password. The error never says what is in there.
+    pub fn of_bytes(content: Vec<u8>) -> Result<Self, PasswordError> {
+        String::from_utf8(content).map_err(|_| PasswordError::NotText)?.parse()
+    }
+
     /// The password itself.
     pub fn reveal(&self) -> &str {
         &self.0

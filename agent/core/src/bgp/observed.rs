@@ -172,6 +172,20 @@ impl ObservedSession {
 }
 
 impl SessionState {
+    /// The state's name (RFC 4271, section 8.2.2), or BIRD's.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            SessionState::Idle => "Idle",
+            SessionState::Connect => "Connect",
+            SessionState::Active => "Active",
+            SessionState::OpenSent => "OpenSent",
+            SessionState::OpenConfirm => "OpenConfirm",
+            SessionState::Established => "Established",
+            SessionState::Down => "Down",
+            SessionState::Unknown => "Unknown",
+        }
+    }
+
     fn of_word(word: &str) -> Option<Self> {
         Some(match word {
             "Idle" => Self::Idle,

@@ -10,7 +10,7 @@ use tokio::net::UnixListener;
 use tokio::sync::oneshot;
 
 use super::*;
-use crate::bird::stop::Purpose;
+use crate::bird::marker::Purpose;
 
 /// A script in BIRD's place. Each start leaves a line of its arguments in the file `starts`.
 struct Stage {

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use flock_core::selector::Labels;
 
 use super::Inputs;
-use crate::source::Place;
 use crate::source::objects::{ConfigObject, Template};
+use flock_core::desired::Place;
 
 /// The NodeConfigs of a node: its own, then the templates that select it, by priority and name.
 #[derive(Debug, Default)]

@@ -1,15 +1,14 @@
 //! Several NodeConfigs as one: mappings field by field, lists and scalars whole, each from the highest that says it.
 
 use std::collections::BTreeSet;
-use std::fmt;
 
 use ipnet::IpNet;
 use serde_json::{Map, Value};
 
 use super::layers::{Layers, priority};
-use crate::source::Conflict;
 use crate::source::node_config::IP_ALGO;
 use crate::source::objects::ConfigObject;
+use flock_core::desired::Conflict;
 
 /// What several NodeConfigs say together.
 #[derive(Debug, Clone, Default)]
@@ -122,16 +121,5 @@ impl Merged {
                 _ => return found,
             }
         }
-    }
-}
-
-impl fmt::Display for Conflict {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { field, used, ignored } = self;
-        write!(
-            f,
-            "NodeConfigs {used} and {ignored} of the same priority say different things of {field}: that of {used} \
-             counts; give one of them a higher spec.priority"
-        )
     }
 }

@@ -10,8 +10,8 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::source::Conflict;
 use crate::source::objects::Template;
+use flock_core::desired::Conflict;
 
 /// The node that everything is composed for.
 const NODE: &str = "node-b";

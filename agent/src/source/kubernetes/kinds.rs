@@ -20,7 +20,7 @@ pub(super) use self::pool::Pools;
 use super::shelf::{Kind, Meta, Reading};
 use crate::source::document::reason::one_line;
 use crate::source::node_config::FieldError;
-use crate::source::{Place, Problem};
+use flock_core::desired::{Place, Problem};
 
 /// Namespaces: their labels, `kubernetes.io/metadata.name` among them.
 #[derive(Debug, Default)]

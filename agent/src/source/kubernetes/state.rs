@@ -15,8 +15,8 @@ use super::kinds::{Configs, Namespaces, Nodes, Peers, Pods, Pools, unknown_kind}
 use super::shelf::Shelf;
 use crate::source::compose::Composer;
 use crate::source::objects::{Instead, Objects, Unread, Whom};
-use crate::source::{Desired, Place, Problem};
 use crate::store::Files;
+use flock_core::desired::{Desired, Place, Problem};
 
 /// What is followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

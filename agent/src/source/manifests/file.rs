@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime};
 use super::notices::{Scope, Which};
 use crate::source::document::{self, Object};
 use crate::source::objects::ConfigObject;
-use crate::source::{Place, Problem};
+use flock_core::desired::{Place, Problem};
 
 /// A manifest larger than this is a mistake.
 const MAX_FILE: u64 = 64 << 20;

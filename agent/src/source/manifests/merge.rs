@@ -6,7 +6,7 @@ use std::collections::btree_map::Entry;
 use super::file::{File, Files};
 use crate::source::document::Object;
 use crate::source::objects::{Instead, Objects, Unread, Whom};
-use crate::source::{Place, Problem};
+use flock_core::desired::{Place, Problem};
 
 /// Of two objects of one name the first in the order of file names counts.
 pub(super) fn merge(files: &Files) -> (Objects, Vec<Problem>) {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use flock_core::pod::Readiness;
 
 use super::*;
-use crate::source::{Place, Problem};
+use flock_core::desired::{Place, Problem};
 
 const NODE: &str = "apiVersion: flock.fritzlab.net/v1alpha1\nkind: NodeConfig\nmetadata: {name: node-a}\nspec: {cidr6: [\"2001:db8:a:1::/64\"]}\n";
 const POD: &str = "apiVersion: v1\nkind: Pod\nmetadata: {name: web-0}\n";

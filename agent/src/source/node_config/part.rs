@@ -77,7 +77,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::source::Place;
+    use flock_core::desired::Place;
 
     fn read(spec: Value) -> Result<ConfigObject, String> {
         part(ConfigObject::new("rack-1", Place::Composition(String::new()), spec))

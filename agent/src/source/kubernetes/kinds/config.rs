@@ -16,12 +16,12 @@ use serde_json::Value;
 use super::super::shelf::{Kind, Meta, Reading};
 use super::pod::same;
 use super::{named, problem, unknown, whole};
-use crate::kubernetes::own::OwnConfig;
 use crate::source::field::Path;
 use crate::source::node_config::{FieldError, part, typed, without_nulls};
 use crate::source::objects::{ConfigObject, Instead, Unread, Whom};
+use crate::source::own::OwnConfig;
 use crate::source::selector::label_selector;
-use crate::source::{Place, Problem};
+use flock_core::desired::{Place, Problem};
 
 /// NodeConfigs, as one node reads them: another node's own are that node's to judge.
 #[derive(Debug)]

@@ -4,9 +4,9 @@ use serde::Deserialize;
 
 use super::super::shelf::{Kind, Meta, Reading};
 use super::{named, read};
-use crate::kubernetes::own::{OwnNode, SeenCondition};
 use crate::source::document::NodeManifest;
 use crate::source::objects::NodeObject;
+use crate::source::own::{OwnNode, SeenCondition};
 
 /// Nodes.
 #[derive(Debug, Default)]

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
-use crate::source::Place;
+use flock_core::desired::Place;
 
 /// Objects with a number; one that is too large cannot be read.
 struct Numbers;

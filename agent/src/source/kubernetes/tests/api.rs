@@ -78,7 +78,7 @@ impl Api {
 
     pub(super) fn client(&self) -> Client {
         let config = Config::new(format!("http://{}", self.address).parse().unwrap());
-        crate::kubernetes::client::client(config).unwrap()
+        crate::api::client::client(config).unwrap()
     }
 
     pub(super) fn mood(&self, collection: &str, mood: Mood) {

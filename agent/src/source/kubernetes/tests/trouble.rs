@@ -56,7 +56,7 @@ async fn nobody_there_is_said_as_the_kernel_says_it() {
     let address = listener.local_addr().unwrap();
     drop(listener);
     let config = kube::Config::new(format!("http://{address}").parse().unwrap());
-    let client = crate::kubernetes::client::client(config).unwrap();
+    let client = crate::api::client::client(config).unwrap();
     let run_dir = tempfile::tempdir().unwrap();
     let cluster = Cluster::start(client, NODE, State::new(NODE, Disk, run_dir.path()), &timing());
     let following = Following { cluster, _run_dir: run_dir };

@@ -120,7 +120,7 @@ async fn the_nodes_own_objects_are_told_to_those_who_write_to_them() {
     following.known().await;
     let mut own = following.cluster.own();
     let network =
-        crate::kubernetes::own::SeenCondition { status: "True".to_owned(), reason: "NoRoute".to_owned() };
+        crate::source::own::SeenCondition { status: "True".to_owned(), reason: "NoRoute".to_owned() };
     let expected = OwnNode { uid: "node-uid".to_owned(), network_unavailable: Some(network) };
     assert_eq!(own.node.borrow().as_deref(), Some(&expected));
     assert_eq!(*own.config.borrow_and_update(), None);

@@ -1,0 +1,12 @@
+//! Access to the API server, for all who ask it or tell it something.
+//!
+//! * [`client`]: the connection.
+//! * [`call`]: single requests and their errors.
+//! * [`backoff`]: when to try again.
+
+pub mod backoff;
+pub mod call;
+pub mod client;
+
+/// Whom server-side apply has our fields from.
+pub const FIELD_MANAGER: &str = "flock-agent";

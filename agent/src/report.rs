@@ -1,0 +1,79 @@
+//! What others are told about the node.
+//!
+//! * [`status`]: NodeConfig `status`, in the words of [`bgp`] and [`anycast`].
+//! * [`condition`]: the Node's condition `NetworkUnavailable`.
+//! * [`events`]: notices as Events.
+//! * [`metrics`]: counters and gauges.
+//!
+//! Each of them is a task of its own: what one waits for keeps nobody else waiting, and pods least of all.
+
+pub mod anycast;
+pub mod bgp;
+pub mod condition;
+pub mod events;
+pub mod metrics;
+pub(crate) mod pending_write;
+pub mod status;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use flock_kernel::Kernel;
+use tokio::sync::{mpsc, watch};
+
+use crate::anycast::AnycastView;
+use crate::attach::Attachments;
+use crate::bird::BgpView;
+use crate::notice::Notice;
+use crate::source::Source;
+use crate::source::own::OwnObjects;
+
+/// What the API server is told of, and who is told what it says.
+pub struct Parts<K, S> {
+    /// The connection.
+    pub client: kube::Client,
+    /// The node's name.
+    pub node: String,
+    /// The node's own objects.
+    pub own: OwnObjects,
+    /// Readiness, pools, records.
+    pub attachments: Arc<Attachments<K, S>>,
+    /// BGP, as it is.
+    pub bgp: watch::Receiver<Arc<BgpView>>,
+    /// Anycast, as it is.
+    pub anycast: watch::Receiver<Arc<AnycastView>>,
+    /// BIRD's control socket.
+    pub bird: PathBuf,
+    /// What becomes Events.
+    pub notices: mpsc::Receiver<Notice>,
+}
+
+/// Starts all that speaks with the API server, until `shutdown`.
+pub fn start<K: Kernel, S: Source>(parts: Parts<K, S>, shutdown: &watch::Receiver<bool>) {
+    spawn(shutdown, status::keep(&parts));
+    spawn(shutdown, condition::keep(&parts));
+    spawn(shutdown, events::send(parts));
+}
+
+/// Nothing is left half done: each call of the API server stands for itself.
+fn spawn(shutdown: &watch::Receiver<bool>, work: impl Future<Output = ()> + Send + 'static) {
+    let mut shutdown = shutdown.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            // An error means that the sender is gone: then too, stop.
+            _ = shutdown.wait_for(|stop| *stop) => {}
+            () = work => {}
+        }
+    });
+}
+
+/// A text of at most so many bytes.
+fn cut(mut text: String, longest: usize) -> String {
+    const ELLIPSIS: &str = "...";
+    if text.len() > longest {
+        let fits = (0..=longest - ELLIPSIS.len()).rev().find(|end| text.is_char_boundary(*end));
+        text.truncate(fits.unwrap_or_default());
+        text.push_str(ELLIPSIS);
+    }
+    text
+}

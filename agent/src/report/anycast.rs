@@ -1,0 +1,90 @@
+//! Anycast in the words of NodeConfig `status.anycast`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::path::Path;
+
+use flock_core::anycast::{Group, Seat, Standing};
+use flock_core::attachment::AttachmentId;
+use flock_core::bgp::status::ConfigStatus;
+use flock_core::pod::Readiness;
+use flock_core::prefix::Family;
+use flock_core::record::Record;
+use flock_crds::anycast::{AnycastPodStatus, AnycastStatus};
+use jiff::Timestamp;
+
+use crate::anycast::AnycastView;
+use crate::bird::{self, BgpView};
+
+/// What BIRD says of the addresses.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Told {
+    /// The addresses that it has, and since when.
+    pub since: BTreeMap<IpAddr, Option<Timestamp>>,
+    /// The peers that each is exported to.
+    pub peers: BTreeMap<IpAddr, BTreeSet<String>>,
+}
+
+/// What the BIRD behind `socket` says of anycast addresses; or why nobody knows.
+pub async fn told(bgp: &BgpView, socket: &Path) -> Result<Told, String> {
+    if bgp.status.config == ConfigStatus::None {
+        return Err("this node speaks no BGP: its NodeConfig has no spec.bgp".to_owned());
+    }
+    let advertised = bird::advertised(socket, &bgp.sessions).await.map_err(|error| error.to_string())?;
+    Ok(Told { since: advertised.since, peers: advertised.peers })
+}
+
+/// NodeConfig `status.anycast`. `told` is what BIRD says, or why nobody knows.
+pub fn node_status(
+    view: &AnycastView,
+    records: &BTreeMap<AttachmentId, Record>,
+    told: &Result<Told, String>,
+) -> Vec<AnycastStatus> {
+    let mut all: BTreeMap<IpAddr, Group> = view.groups.clone();
+    for address in told.iter().flat_map(|told| told.since.keys()) {
+        all.entry(*address).or_default();
+    }
+    let of = |(address, group): (&IpAddr, &Group)| AnycastStatus {
+        address: address.to_string(),
+        advertised: told.as_ref().is_ok_and(|told| told.since.contains_key(address)),
+        since: told.as_ref().ok().and_then(|told| *told.since.get(address)?).map(|since| since.to_string()),
+        peers: told.iter().flat_map(|told| told.peers.get(address)).flatten().cloned().collect(),
+        reason: reason(view, *address, told),
+        pods: group.seats.iter().map(|(id, seat)| pod(*address, seat, records.get(id))).collect(),
+    };
+    all.iter().map(of).collect()
+}
+
+fn reason(view: &AnycastView, address: IpAddr, told: &Result<Told, String>) -> Option<String> {
+    let withheld = view.withheld.get(&address).map(|withheld| withheld.as_str().to_owned());
+    // Routers may have an address that nobody serves as long as BIRD does not answer.
+    withheld.or_else(|| told.as_ref().err().cloned())
+}
+
+fn pod(address: IpAddr, seat: &Seat, record: Option<&Record>) -> AnycastPodStatus {
+    let serves = seat.standing == Standing::Serving;
+    let record = record.filter(|_| serves);
+    let same_family = |own: &IpAddr| Family::of(*own) == Family::of(address);
+    let via = record.and_then(|record| record.addresses.iter().find(same_family));
+    AnycastPodStatus {
+        pod: seat.pod.to_string(),
+        state: state(&seat.standing).to_owned(),
+        reason: match &seat.standing {
+            Standing::Refused(problem) => Some(problem.to_string()),
+            _ => None,
+        },
+        via: via.map(|via| via.to_string()),
+        link: record.map(|record| record.host_link.to_string()),
+    }
+}
+
+fn state(standing: &Standing) -> &'static str {
+    match standing {
+        Standing::Serving | Standing::Out(Readiness::Ready) => "Serving",
+        Standing::Out(Readiness::NotReady) => "NotReady",
+        Standing::Out(Readiness::Terminating) => "Terminating",
+        Standing::Out(Readiness::Unknown) => "Unknown",
+        Standing::Refused(_) => "Refused",
+        Standing::NoFamily => "NoFamily",
+    }
+}

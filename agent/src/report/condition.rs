@@ -1,0 +1,267 @@
+//! The Node's condition `NetworkUnavailable`, kept as [`flock_core::network`] decides.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use flock_core::bgp::config::BirdIdent;
+use flock_core::bgp::plan::BgpPlan;
+use flock_core::host::NodeView;
+use flock_core::network::{READY, Seen, Sessions, Situation, Verdict, verdict};
+use flock_kernel::Kernel;
+use jiff::Timestamp;
+use kube::Client;
+use serde_json::{Value, json};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::Parts;
+use super::pending_write::Echo;
+use crate::api::backoff::{Attempts, scattered};
+use crate::api::call::{self, CallError, Collection};
+use crate::attach::Attachments;
+use crate::bird::BgpView;
+use crate::environment::{Clock, SystemClock, sleep_until};
+use crate::source::Source;
+use crate::source::own::{OwnNode, OwnObjects, SeenCondition};
+use flock_core::desired::Desired;
+
+#[cfg(test)]
+mod tests;
+
+/// The condition.
+const NETWORK_UNAVAILABLE: &str = "NetworkUnavailable";
+
+/// It is written anew at least this often: `lastHeartbeatTime` says that somebody stands by it.
+const HEARTBEAT: Duration = Duration::from_secs(60);
+
+/// Between two writes, whoever else writes.
+const APART: Duration = Duration::from_secs(1);
+
+/// What tells nobody when it changes is looked at this often.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+
+/// Keeps the condition as it should be, for ever.
+pub(super) fn keep<K: Kernel, S: Source>(parts: &Parts<K, S>) -> impl Future<Output = ()> + use<K, S> {
+    let keeper = Keeper::new(parts.client.clone(), &parts.node, parts.own.clone(), Box::new(SystemClock));
+    let (attachments, bgp) = (parts.attachments.clone(), parts.bgp.clone());
+    async move {
+        attachments.source().known().await;
+        let (desired, host) = (attachments.follow_desired(), attachments.follow_host());
+        keeper.run(Observer { attachments, desired, host, bgp, required_since: None }).await;
+    }
+}
+
+/// Gives the condition up: nobody stands by it any more. For the end of flock on a node.
+///
+/// # Errors
+/// When the API server cannot be asked, or refuses. That there is no such Node is fine.
+pub async fn release(client: &Client, node: &str) -> anyhow::Result<()> {
+    match call::apply_status(client, Collection::NODES, node, &object(node, json!([]))).await {
+        Err(error) if !error.is_not_found() => {
+            Err(anyhow::Error::new(error).context(format!("cannot give up the condition of Node {node}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What the node is like.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+struct Look {
+    not_ready: Option<String>,
+    sessions: Option<Sessions>,
+}
+
+/// Whoever says what the node is like.
+trait Looker {
+    /// What it is like now.
+    fn look(&mut self) -> Look;
+    /// Waits until it may be different.
+    async fn changed(&mut self);
+}
+
+struct Observer<K, S> {
+    attachments: Arc<Attachments<K, S>>,
+    desired: watch::Receiver<Arc<Desired>>,
+    host: watch::Receiver<NodeView>,
+    bgp: watch::Receiver<Arc<BgpView>>,
+    required_since: Option<Instant>,
+}
+
+impl<K: Kernel, S: Source> Looker for Observer<K, S> {
+    fn look(&mut self) -> Look {
+        self.host.mark_unchanged();
+        let desired = self.desired.borrow_and_update().clone();
+        let plan = desired.node.as_ref().and_then(|node| node.bgp.as_ref());
+        let required = plan.and_then(|plan| Some((plan, plan.require_established?)));
+        let sessions = required.map(|(plan, required)| Sessions {
+            required,
+            peers: plan.peers.len(),
+            established: established(plan, &self.bgp.borrow_and_update()),
+            waited: self.required_since.get_or_insert_with(Instant::now).elapsed(),
+        });
+        Look { not_ready: self.attachments.not_ready(), sessions }
+    }
+
+    async fn changed(&mut self) {
+        tokio::select! {
+            Ok(()) = self.desired.changed() => {}
+            Ok(()) = self.host.changed() => {}
+            Ok(()) = self.bgp.changed() => {}
+            () = tokio::time::sleep(LOOK_EVERY) => {}
+        }
+    }
+}
+
+/// Peers of the plan that have a session. BIRD may still have those of another plan.
+fn established(plan: &BgpPlan, view: &BgpView) -> usize {
+    let is_up = |peer: &&_| {
+        let flock_core::bgp::plan::Peer { address, port, .. } = peer;
+        view.sessions.contains_key(&BirdIdent::of_peer(address, *port))
+    };
+    plan.peers.iter().filter(is_up).count()
+}
+
+/// Says what is decided.
+struct Keeper {
+    client: Client,
+    node: String,
+    own: OwnObjects,
+    clock: Box<dyn Clock>,
+    attempts: Attempts,
+    /// The network was there once.
+    said: bool,
+    written: Option<Written>,
+}
+
+struct Written {
+    condition: Condition,
+    /// On the Node of this UID.
+    echo: Echo<(String, Option<SeenCondition>)>,
+    at: Instant,
+    again_at: Instant,
+    since: Timestamp,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Condition {
+    status: &'static str,
+    reason: &'static str,
+    message: String,
+}
+
+impl Keeper {
+    fn new(client: Client, node: &str, own: OwnObjects, clock: Box<dyn Clock>) -> Self {
+        let attempts = Attempts::at("the Node's condition NetworkUnavailable");
+        Self { client, node: node.to_owned(), own, clock, attempts, said: false, written: None }
+    }
+
+    async fn run(mut self, mut looker: impl Looker) {
+        loop {
+            let due = self.step(&looker.look()).await;
+            tokio::select! {
+                () = looker.changed() => {}
+                Ok(()) = self.own.node.changed() => {}
+                () = sleep_until(due) => {}
+            }
+        }
+    }
+
+    /// Does what is due; when there is something else to be done, if nothing changes.
+    async fn step(&mut self, look: &Look) -> Option<Instant> {
+        let node = self.own.node.borrow_and_update().clone()?;
+        let condition = self.wanted(look, &node)?;
+        let now = Instant::now();
+        let due = self.due(&condition, &node, now);
+        let due = self.attempts.not_before().map_or(due, |not_before| due.max(not_before));
+        if due > now {
+            return Some(due);
+        }
+        match self.write(condition, &node).await {
+            Ok(()) => self.attempts.succeeded(),
+            Err(error) => self.attempts.failed(&error),
+        }
+        Some(Instant::now())
+    }
+
+    fn wanted(&mut self, look: &Look, node: &OwnNode) -> Option<Condition> {
+        let seen = node.network_unavailable.as_ref();
+        let seen = seen.map(|seen| Seen { status: &seen.status, reason: &seen.reason });
+        let not_ready = look.not_ready.as_deref();
+        match verdict(&Situation { said: self.said, seen, not_ready, sessions: look.sessions }) {
+            Verdict::Leave => None,
+            Verdict::Available => {
+                self.said = true;
+                let message = "pods get their network from flock".to_owned();
+                Some(Condition { status: "False", reason: READY, message })
+            }
+            Verdict::Unavailable { reason, message } => {
+                Some(Condition { status: "True", reason, message: super::cut(message, 1024) })
+            }
+        }
+    }
+
+    fn due(&mut self, wanted: &Condition, node: &OwnNode, now: Instant) -> Instant {
+        let Some(written) = &mut self.written else { return now };
+        let is_explained = written.echo.explains(&identity(node));
+        match is_explained && written.condition == *wanted {
+            true => written.echo.overdue_at().map_or(written.again_at, |at| at.min(written.again_at)),
+            false => written.at + APART,
+        }
+    }
+
+    async fn write(&mut self, condition: Condition, node: &OwnNode) -> Result<(), CallError> {
+        let now = self.clock.now();
+        let since = self.since(condition.status, now).await?;
+        let Condition { status, reason, message } = &condition;
+        let conditions = json!([{
+            "type": NETWORK_UNAVAILABLE,
+            "status": status,
+            "reason": reason,
+            "message": message,
+            "lastHeartbeatTime": seconds(now),
+            "lastTransitionTime": seconds(since),
+        }]);
+        call::apply_status(&self.client, Collection::NODES, &self.node, &object(&self.node, conditions))
+            .await?;
+        self.tell(&condition);
+        let after = SeenCondition { status: (*status).to_owned(), reason: (*reason).to_owned() };
+        let echo = Echo::of(identity(node), (node.uid.clone(), Some(after)));
+        let at = Instant::now();
+        self.written = Some(Written { condition, echo, at, again_at: at + scattered(HEARTBEAT), since });
+        Ok(())
+    }
+
+    fn tell(&self, condition: &Condition) {
+        let Condition { status, reason, message } = condition;
+        if self.written.as_ref().is_none_or(|written| written.condition != *condition) {
+            tracing::info!(status, reason, why = message, "the Node's condition NetworkUnavailable");
+        }
+    }
+
+    /// Since when the condition has its status: what this agent has written knows it, or else the Node.
+    async fn since(&self, status: &str, now: Timestamp) -> Result<Timestamp, CallError> {
+        if let Some(written) = &self.written {
+            return Ok(if written.condition.status == status { written.since } else { now });
+        }
+        let node = call::get(&self.client, Collection::NODES, &self.node).await?;
+        let conditions = node.pointer("/status/conditions").and_then(Value::as_array);
+        let mut conditions = conditions.into_iter().flatten();
+        let there = conditions.find(|it| it["type"] == NETWORK_UNAVAILABLE && it["status"] == status);
+        let since = there.and_then(|it| it["lastTransitionTime"].as_str()?.parse().ok());
+        Ok(since.unwrap_or(now))
+    }
+}
+
+fn object(node: &str, conditions: Value) -> Value {
+    json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": node}, "status": {"conditions": conditions}})
+}
+
+/// A Node that was deleted and made again is another.
+fn identity(node: &OwnNode) -> (String, Option<SeenCondition>) {
+    (node.uid.clone(), node.network_unavailable.clone())
+}
+
+/// As Kubernetes writes times.
+fn seconds(time: Timestamp) -> String {
+    Timestamp::from_second(time.as_second()).unwrap_or(time).to_string()
+}

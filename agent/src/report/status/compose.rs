@@ -1,0 +1,106 @@
+//! From what is known to what is told: pure.
+
+use flock_core::ipam::PoolUsage;
+use flock_crds::anycast::AnycastStatus;
+use flock_crds::status::{BgpStatus, NodeConfigStatus, PoolStatus, TemplateConflict};
+use jiff::Timestamp;
+
+use super::conditions::conditions;
+use super::facts::Facts;
+use crate::report;
+use flock_core::desired::Conflict;
+
+/// Every list is bounded: an object that is too large cannot be stored at all.
+const LISTED: usize = 64;
+
+/// Anycast addresses; `Ready` says so when there are more.
+pub(super) const ANYCAST_LISTED: usize = 100;
+
+/// Pods of one anycast address.
+const PODS_LISTED: usize = 16;
+
+/// The longest text, in bytes.
+const LONGEST_TEXT: usize = 1024;
+
+/// The largest number that an API server takes for a 64-bit integer.
+const MOST: u64 = i64::MAX.unsigned_abs();
+
+/// What is told at `now`. `former` is what was told before: times of transitions are taken from it.
+pub(super) fn compose(facts: &Facts, former: Option<&NodeConfigStatus>, now: Timestamp) -> NodeConfigStatus {
+    let config = &facts.desired.config;
+    let former = former.map(|former| former.conditions.as_slice()).unwrap_or_default();
+    NodeConfigStatus {
+        observed_generation: config.generation,
+        conditions: conditions(facts, former, now),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        templates: config.templates.iter().take(LISTED).cloned().collect(),
+        conflicts: config.conflicts.iter().take(LISTED).map(conflict).collect(),
+        addresses: addresses(facts),
+        pools: facts.usage.iter().take(LISTED).map(pool).collect(),
+        bgp: facts.plan().map(|_| bgp(facts)),
+        anycast: facts.anycast.iter().take(ANYCAST_LISTED).cloned().map(anycast).collect(),
+    }
+}
+
+fn conflict(conflict: &Conflict) -> TemplateConflict {
+    let Conflict { field, used, ignored } = conflict.clone();
+    TemplateConflict { field, used, ignored }
+}
+
+fn addresses(facts: &Facts) -> Vec<String> {
+    let own = facts.subnets.addresses.iter().map(|own| own.net.addr());
+    let sorted: std::collections::BTreeSet<_> = own.collect();
+    sorted.into_iter().take(LISTED).map(|address| address.to_string()).collect()
+}
+
+fn pool(usage: &PoolUsage) -> PoolStatus {
+    let PoolUsage { cidr, size, used, resting } = *usage;
+    PoolStatus {
+        cidr: cidr.to_string(),
+        size: size.min(MOST),
+        used: used.min(MOST),
+        resting: resting.min(MOST),
+    }
+}
+
+fn bgp(facts: &Facts) -> BgpStatus {
+    let mut status = report::bgp::node_status(&facts.bgp.status);
+    status.bird.reason = status.bird.reason.map(cut);
+    status.config.reason = status.config.reason.map(cut);
+    status.config.time = whole_seconds(status.config.time);
+    status.peers.truncate(LISTED);
+    for peer in &mut status.peers {
+        peer.since = whole_seconds(peer.since.take());
+        peer.last_error = peer.last_error.take().map(cut);
+        peer.reason = peer.reason.take().map(cut);
+        if let Some(bfd) = &mut peer.bfd {
+            bfd.since = whole_seconds(bfd.since.take());
+        }
+    }
+    status
+}
+
+fn anycast(mut status: AnycastStatus) -> AnycastStatus {
+    status.since = whole_seconds(status.since);
+    status.reason = status.reason.map(cut);
+    status.peers.truncate(LISTED);
+    status.pods.truncate(PODS_LISTED);
+    for pod in &mut status.pods {
+        pod.reason = pod.reason.take().map(cut);
+    }
+    status
+}
+
+/// As Kubernetes writes times: RFC 3339 in UTC, whole seconds.
+pub(super) fn seconds(time: Timestamp) -> String {
+    Timestamp::from_second(time.as_second()).unwrap_or(time).to_string()
+}
+
+fn whole_seconds(time: Option<String>) -> Option<String> {
+    time.map(|text| text.parse().map(seconds).unwrap_or(text))
+}
+
+/// A text that is not too long.
+pub(super) fn cut(text: String) -> String {
+    crate::report::cut(text, LONGEST_TEXT)
+}

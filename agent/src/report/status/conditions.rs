@@ -1,0 +1,189 @@
+//! The conditions of NodeConfig `status`.
+
+use flock_core::bgp::observed::SessionState;
+use flock_core::bgp::status::{BirdStatus, ConfigStatus, PeerStatus};
+use flock_core::ipam;
+use flock_core::prefix::Family;
+use flock_crds::status::Condition;
+use ipnet::IpNet;
+use jiff::Timestamp;
+
+use super::compose::{ANYCAST_LISTED, cut, seconds};
+use super::facts::Facts;
+
+/// At most so many things are named in one message.
+const NAMED: usize = 8;
+
+/// A condition that does not know its own past.
+struct Now {
+    kind: &'static str,
+    status: &'static str,
+    reason: &'static str,
+    message: String,
+}
+
+const fn now(kind: &'static str, (status, reason): (&'static str, &'static str), message: String) -> Now {
+    Now { kind, status, reason, message }
+}
+
+/// All conditions. `former` are those of the status before.
+pub(super) fn conditions(facts: &Facts, former: &[Condition], at: Timestamp) -> Vec<Condition> {
+    let all = [
+        ready(facts),
+        config_valid(facts),
+        bird_running(facts),
+        sessions_established(facts),
+        config_rolled_back(facts),
+        pool_low(facts),
+    ];
+    let generation = facts.desired.config.generation;
+    all.into_iter().map(|now| with_past(now, former, generation, at)).collect()
+}
+
+fn with_past(now: Now, former: &[Condition], generation: Option<i64>, at: Timestamp) -> Condition {
+    let Now { kind, status, reason, message } = now;
+    let same = former.iter().find(|before| before.kind == kind && before.status == status);
+    let since = same.and_then(|same| same.last_transition_time.parse().ok()).unwrap_or(at);
+    Condition {
+        kind: kind.to_owned(),
+        status: status.to_owned(),
+        observed_generation: generation,
+        last_transition_time: seconds(since),
+        reason: reason.to_owned(),
+        message: cut(message),
+    }
+}
+
+fn ready(facts: &Facts) -> Now {
+    let is = |status, message| now("Ready", status, message);
+    let unlisted = match facts.anycast.len() {
+        number if number > ANYCAST_LISTED => {
+            format!(
+                "; the first {ANYCAST_LISTED} of {number} anycast addresses are listed here, `flockctl anycast` lists all"
+            )
+        }
+        _ => String::new(),
+    };
+    match &facts.not_ready {
+        None => is(("True", "Ready"), format!("pods get their network from flock{unlisted}")),
+        Some(reason) => is(("False", "NotReady"), format!("{reason}{unlisted}")),
+    }
+}
+
+fn config_valid(facts: &Facts) -> Now {
+    let is = |status, message| now("ConfigValid", status, message);
+    let problems: Vec<String> = facts.problems().map(ToString::to_string).collect();
+    match (&facts.desired.config.refused, &facts.bgp.status.config) {
+        (Some(reason), _) => {
+            let instead = match &facts.desired.node {
+                Some(_) => "the last good configuration is obeyed",
+                None => "there is no earlier one that could be obeyed",
+            };
+            is(("False", "Refused"), format!("{reason}; {instead}"))
+        }
+        (None, ConfigStatus::Refused { reason }) if facts.plan().is_some() => {
+            is(("False", "RefusedByBird"), reason.clone())
+        }
+        _ if problems.is_empty() => is(("True", "Valid"), "all that is written is obeyed".to_owned()),
+        _ if !facts.desired.config.conflicts.is_empty() => {
+            is(("False", "TemplateConflict"), listed(&problems))
+        }
+        _ => is(("False", "NotObeyed"), listed(&problems)),
+    }
+}
+
+fn bird_running(facts: &Facts) -> Now {
+    let is = |status, message| now("BirdRunning", status, message);
+    match &facts.bgp.status.bird {
+        _ if facts.plan().is_none() => is(NOT_CONFIGURED, no_bgp()),
+        BirdStatus::Running(version) => is(("True", "Running"), format!("BIRD {version} answers")),
+        BirdStatus::Away(reason) => is(("False", "Away"), reason.clone()),
+        BirdStatus::Unknown => is(("Unknown", "NotAskedYet"), "BIRD has not been asked yet".to_owned()),
+    }
+}
+
+const NOT_CONFIGURED: (&str, &str) = ("Unknown", "NotConfigured");
+
+fn no_bgp() -> String {
+    "the node speaks no BGP: it has no spec.bgp".to_owned()
+}
+
+fn sessions_established(facts: &Facts) -> Now {
+    let is = |status, message| now("SessionsEstablished", status, message);
+    let Some(plan) = facts.plan() else { return is(NOT_CONFIGURED, no_bgp()) };
+    let status = &facts.bgp.status;
+    let down: Vec<&PeerStatus> = status.peers.iter().filter(|peer| !peer.is_established()).collect();
+    let of = status.peers.len();
+    match &status.bird {
+        BirdStatus::Away(_) => is(("Unknown", "BirdAway"), "BIRD does not answer".to_owned()),
+        _ if plan.peers.is_empty() && of == 0 => is(("True", "NoPeers"), "spec.bgp has no peers".to_owned()),
+        _ if of == 0 || down.iter().any(|peer| peer.state == SessionState::Unknown) => {
+            is(("Unknown", "NotAskedYet"), "BIRD has not been asked for its sessions yet".to_owned())
+        }
+        _ if down.is_empty() => is(("True", "Established"), format!("{of} of {of} sessions are up")),
+        _ => {
+            let reasons: Vec<String> = down.iter().map(|peer| why_down(peer)).collect();
+            let up = of - down.len();
+            is(("False", "SessionsDown"), format!("{up} of {of} sessions are up; {}", listed(&reasons)))
+        }
+    }
+}
+
+fn why_down(peer: &PeerStatus) -> String {
+    let reason = peer.reason.as_deref().filter(|reason| !reason.is_empty());
+    format!("{}: {}", peer.address, reason.unwrap_or("not up yet"))
+}
+
+fn config_rolled_back(facts: &Facts) -> Now {
+    let is = |status, message| now("ConfigRolledBack", status, message);
+    let said = |text: &str| text.to_owned();
+    match &facts.bgp.status.config {
+        _ if facts.plan().is_none() => is(("False", "NotConfigured"), no_bgp()),
+        ConfigStatus::RolledBack { reason, .. } => is(("True", "SessionsLost"), reason.clone()),
+        ConfigStatus::OnTrial { .. } => is(
+            ("False", "OnTrial"),
+            said("BIRD runs the configuration; it is kept if sessions come up again"),
+        ),
+        ConfigStatus::Applied { .. } => is(("False", "Applied"), said("BIRD runs the configuration")),
+        ConfigStatus::Refused { .. } => {
+            is(("False", "Refused"), said("BIRD was not told of the configuration: see ConfigValid"))
+        }
+        ConfigStatus::Pending | ConfigStatus::None => {
+            is(("False", "Pending"), said("BIRD has not been told of the configuration yet"))
+        }
+    }
+}
+
+fn pool_low(facts: &Facts) -> Now {
+    let is = |status, message| now("PoolLow", status, message);
+    let low = ipam::low(&facts.usage);
+    if facts.usage.is_empty() {
+        return is(("Unknown", "NotConfigured"), "the node has no prefixes".to_owned());
+    }
+    if low.is_empty() {
+        return is(("False", "Sufficient"), "there are addresses left".to_owned());
+    }
+    let families: Vec<String> = low.iter().map(|(family, cidrs)| shortage(*family, cidrs)).collect();
+    is(("True", "NearlyFull"), families.join("; "))
+}
+
+/// Without figures: they change all the time, and stand in `status.pools`.
+pub(in crate::report) fn shortage(family: Family, cidrs: &[IpNet]) -> String {
+    let cidrs: Vec<String> = cidrs.iter().map(ToString::to_string).collect();
+    let field = match family {
+        Family::IPv6 => "spec.cidr6",
+        Family::IPv4 => "spec.cidr4",
+    };
+    format!(
+        "{} % or more of the node's {family} addresses ({}) are in use or resting: add a prefix to {field}",
+        ipam::LOW_PERCENT,
+        listed(&cidrs)
+    )
+}
+
+fn listed(things: &[String]) -> String {
+    let rest = things.len().saturating_sub(NAMED);
+    let mut named: Vec<String> = things.iter().take(NAMED).cloned().collect();
+    named.extend((rest > 0).then(|| format!("and {rest} more")));
+    named.join("; ")
+}
