@@ -136,7 +136,7 @@ pub async fn run<K: Kernel>(config: Config, kernel: K, files: impl Files) -> any
 struct Agent<K, S> {
     config: Config,
     attachments: Arc<Attachments<K, S>>,
-    changes: flock_kernel::Changes,
+    events: flock_kernel::KernelEvents,
     views: Views,
 }
 
@@ -159,7 +159,7 @@ impl<K: Kernel, S: Source> Agent<K, S> {
         notices: Notices,
     ) -> anyhow::Result<Self> {
         // Before the first look, so that nothing that happens after it is missed.
-        let changes = kernel.watch()?;
+        let events = kernel.subscribe()?;
         let attachments = Arc::new(Attachments::new(Parts {
             kernel,
             source,
@@ -172,7 +172,7 @@ impl<K: Kernel, S: Source> Agent<K, S> {
         if let Err(error) = attachments.reconcile().await {
             tracing::error!(%error, "the first reconcile failed; it will be tried again");
         }
-        Ok(Self { config, attachments, changes, views: Views::default() })
+        Ok(Self { config, attachments, events, views: Views::default() })
     }
 
     /// Serves until `shutdown`.
@@ -181,11 +181,11 @@ impl<K: Kernel, S: Source> Agent<K, S> {
         secrets: watch::Receiver<Secrets>,
         shutdown: watch::Receiver<bool>,
     ) -> anyhow::Result<()> {
-        let Self { config, attachments, changes, views } = self;
+        let Self { config, attachments, events, views } = self;
         let (looked, seen) = watch::channel(());
         let reconciler = Reconciler {
             attachments: Arc::clone(&attachments),
-            changes,
+            events,
             looked,
             sweep_interval: config.sweep_interval,
         };

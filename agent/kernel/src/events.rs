@@ -1,29 +1,98 @@
-//! The kernel's events.
+//! What the kernel tells by itself.
+
+mod stream;
+
+pub use stream::{EventSender, KernelEvents};
+
+use std::net::IpAddr;
+
+use flock_core::attachment::IfName;
+use flock_core::host::addresses::InterfaceAddress;
+use ipnet::IpNet;
 
 use crate::KernelError;
 
-/// What the kernel tells by itself.
+/// The node's kernel, followed.
 pub trait Events: Send + Sync + 'static {
-    /// Follows the kernel from now on.
-    fn watch(&self) -> Result<Changes, KernelError>;
+    /// Follows the kernel from now on. What flock cannot care about is left out.
+    fn subscribe(&self) -> Result<KernelEvents, KernelError>;
 }
 
-/// Says that something flock may care about has changed: a flock link, a route, an address or a neighbour on one
-/// went away; an uplink or a default route changed; or messages were lost. What has changed is to be observed anew.
-#[derive(Debug)]
-pub struct Changes {
-    receiver: tokio::sync::mpsc::Receiver<()>,
+/// One thing that has changed in the node's namespace. It says where to look; what there is now is to be observed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KernelEvent {
+    /// A link, flock's or not.
+    Link {
+        /// Its name; none if it is not one that flock could use.
+        name: Option<IfName>,
+        /// Its index.
+        index: u32,
+        /// What happened to it.
+        change: Change,
+    },
+    /// An address. Also when its lifetimes were set anew, as each router advertisement does.
+    Address {
+        /// The link's index.
+        link: u32,
+        /// The address, with its state.
+        address: InterfaceAddress,
+        /// What happened to it.
+        change: Change,
+    },
+    /// A neighbour that is permanent, or one that went; not those of the loopback interface.
+    Neighbour {
+        /// The link's index.
+        link: u32,
+        /// Its address, where it has one.
+        address: Option<IpAddr>,
+        /// What happened to it.
+        change: Change,
+    },
+    /// A default route of the main table, or one of ours that went.
+    Route {
+        /// Whose it is.
+        kind: RouteKind,
+        /// Where packets for it were to go.
+        destination: IpNet,
+        /// What happened to it.
+        change: Change,
+    },
+    /// A policy rule of ours went.
+    RuleGone,
+    /// A nexthop object of ours went. Routes that led to it went with it, of which the kernel says nothing.
+    NexthopGone {
+        /// Its id.
+        id: u32,
+    },
+    /// Anything may have changed: all is to be observed anew.
+    Lost(Loss),
 }
 
-impl Changes {
-    /// The receiving end for a sender of capacity one: many changes while nobody looks are one.
-    pub fn channel() -> (tokio::sync::mpsc::Sender<()>, Self) {
-        let (sender, receiver) = tokio::sync::mpsc::channel(1);
-        (sender, Self { receiver })
-    }
+/// What happened to a thing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Change {
+    /// It is there now, or is different from before.
+    Set,
+    /// It is not there any more.
+    Gone,
+}
 
-    /// Waits for the next change; false when the kernel cannot be followed any more.
-    pub async fn changed(&mut self) -> bool {
-        self.receiver.recv().await.is_some()
-    }
+/// Which route an event is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum RouteKind {
+    /// One with our protocol number.
+    Ours,
+    /// A default route, whoever made it.
+    Default,
+}
+
+/// Why events were lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Loss {
+    /// More than the queue has room for: the kernel's (ENOBUFS), or that of a [`KernelEvents`] that nobody reads.
+    Overrun,
+    /// The socket failed, and a new one was opened.
+    Reopened,
+    /// A message could not be read.
+    Unreadable,
 }

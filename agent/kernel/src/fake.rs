@@ -17,11 +17,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use flock_core::attachment::IfName;
 use flock_core::host::{DefaultRoute, HostLink, HostState, HostSysctl};
 use flock_core::link::Fact;
-use tokio::sync::mpsc::Sender;
+use ipnet::Ipv6Net;
 
 use self::state::State;
+use crate::events::{Change, EventSender, RouteKind};
 use crate::gate::{Gate, Gates};
-use crate::{Changes, Events, KernelError};
+use crate::{Events, KernelError, KernelEvent, KernelEvents};
 
 /// What happens at the step given to [`FakeKernel::fail_at`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,7 +48,7 @@ struct Inner {
     steps: usize,
     failure: Option<(usize, FailMode)>,
     dead: bool,
-    watchers: Vec<Sender<()>>,
+    subscribers: Vec<EventSender>,
 }
 
 impl FakeKernel {
@@ -99,14 +100,17 @@ impl FakeKernel {
         })
     }
 
-    /// Does something behind flock's back: no step, not subject to failures, and told to watchers.
-    fn disturb(&self, change: impl FnOnce(&mut State)) {
+    /// Does something behind flock's back: no step, not subject to failures, and told to subscribers.
+    fn disturb(&self, event: KernelEvent, change: impl FnOnce(&mut State)) {
+        change(&mut self.inner().state);
+        self.tell(event);
+    }
+
+    /// Tells subscribers of an event, whatever has happened.
+    pub fn tell(&self, event: KernelEvent) {
         let mut inner = self.inner();
-        change(&mut inner.state);
-        inner.watchers.retain(|watcher| !watcher.is_closed());
-        for watcher in &inner.watchers {
-            let _ = watcher.try_send(());
-        }
+        inner.subscribers.retain(|subscriber| !subscriber.is_closed());
+        inner.subscribers.iter().for_each(|subscriber| subscriber.send(event.clone()));
     }
 
     /// Lets step number `step` fail, counted from 0 at the kernel's making. Every single change is a step:
@@ -154,52 +158,58 @@ impl FakeKernel {
 
     /// Removes a fact of a host link or of its peer, as somebody's `ip route del` would.
     pub fn remove_fact(&self, host: &IfName, fact: &Fact) {
-        self.disturb(|state| state.remove_fact(host, fact));
+        self.disturb(fact_event(host, fact, Change::Gone), |state| state.remove_fact(host, fact));
     }
 
     /// Adds a fact to a host link or to its peer, in the place of one with the same subject.
     pub fn add_fact(&self, host: &IfName, fact: Fact) {
-        self.disturb(|state| state.add_fact(host, fact));
+        self.disturb(fact_event(host, &fact, Change::Set), |state| state.add_fact(host, fact));
     }
 
     /// Removes a link of the node, and its peer.
     pub fn remove_link(&self, name: &IfName) {
-        self.disturb(|state| state.remove_link(name));
+        self.disturb(link_event(name, Change::Gone), |state| state.remove_link(name));
     }
 
     /// Adds a link to the node that is not flock's, whatever its name.
     pub fn add_foreign_link(&self, name: &IfName) {
-        self.disturb(|state| state.add_foreign_link(name));
+        self.disturb(link_event(name, Change::Set), |state| state.add_foreign_link(name));
     }
 
     /// Adds an interface to a namespace that is not flock's.
     pub fn add_foreign_interface(&self, netns: &Path, ifname: &IfName) {
-        self.disturb(|state| state.add_foreign_interface(netns, ifname));
+        self.inner().state.add_foreign_interface(netns, ifname);
     }
 
     /// Adds a network namespace.
     pub fn add_namespace(&self, netns: &Path) {
-        self.disturb(|state| state.add_namespace(netns));
+        self.inner().state.add_namespace(netns);
     }
 
     /// Removes a network namespace, all interfaces in it, and so their peers.
     pub fn remove_namespace(&self, netns: &Path) {
-        self.disturb(|state| state.remove_namespace(netns));
+        let gone = self.inner().state.remove_namespace(netns);
+        gone.iter().for_each(|host| self.tell(link_event(host, Change::Gone)));
     }
 
     /// Sets the MTU (bytes) of a link that is not flock's, which is made if it is not there.
     pub fn set_uplink_mtu(&self, name: &IfName, mtu: u32) {
-        self.disturb(|state| state.set_uplink_mtu(name, mtu));
+        self.disturb(link_event(name, Change::Set), |state| state.set_uplink_mtu(name, mtu));
     }
 
     /// Sets the default routes.
     pub fn set_default_routes(&self, routes: BTreeSet<DefaultRoute>) {
-        self.disturb(|state| state.set_default_routes(routes));
+        let event = KernelEvent::Route {
+            kind: RouteKind::Default,
+            destination: Ipv6Net::default().into(),
+            change: Change::Set,
+        };
+        self.disturb(event, |state| state.set_default_routes(routes));
     }
 
     /// Sets a sysctl of the node.
     pub fn set_sysctl(&self, sysctl: HostSysctl, value: u8) {
-        self.disturb(|state| state.set_sysctl(sysctl, value));
+        self.inner().state.set_sysctl(sysctl, value);
     }
 }
 
@@ -235,12 +245,30 @@ fn injected(step: usize) -> KernelError {
 }
 
 impl Events for FakeKernel {
-    fn watch(&self) -> Result<Changes, KernelError> {
+    fn subscribe(&self) -> Result<KernelEvents, KernelError> {
         let mut inner = self.inner();
         inner.alive()?;
-        let (sender, changes) = Changes::channel();
-        inner.watchers.push(sender);
-        Ok(changes)
+        let (sender, events) = KernelEvents::channel();
+        inner.subscribers.push(sender);
+        Ok(events)
+    }
+}
+
+/// The fake's links have no indices.
+fn link_event(name: &IfName, change: Change) -> KernelEvent {
+    KernelEvent::Link { name: Some(name.clone()), index: 0, change }
+}
+
+/// What the kernel would tell of a fact about a host link; of the other end it would tell nothing here.
+fn fact_event(host: &IfName, fact: &Fact, change: Change) -> KernelEvent {
+    match fact {
+        Fact::Route { route, .. } => {
+            KernelEvent::Route { kind: RouteKind::Ours, destination: route.dst, change }
+        }
+        Fact::Neighbour { address, .. } => {
+            KernelEvent::Neighbour { link: 0, address: Some(*address), change }
+        }
+        _ => link_event(host, Change::Set),
     }
 }
 

@@ -3,13 +3,14 @@
 //!
 //! * [`Links`], [`Node`], [`Routes`], [`Firewall`], [`Events`]: what can be observed and changed, in `flock-core`'s
 //!   vocabulary, one trait for each concern. A new operation is written in its trait, in `linux` and in `fake`.
+//! * [`events`]: what the kernel tells by itself.
 //! * [`steer()`]: what takes two of them.
 //! * [`linux`]: the real one: netlink sockets in the node's and the pods' namespaces, on short-lived threads.
 //! * `fake`: one in memory for tests (feature `fake`), which can fail at any step.
 //! * [`gate`]: where tests stop, fail or kill either of them.
 
 mod error;
-mod events;
+pub mod events;
 #[cfg(any(test, feature = "fake"))]
 pub mod fake;
 mod firewall;
@@ -21,7 +22,7 @@ mod routes;
 mod steer;
 
 pub use error::KernelError;
-pub use events::{Changes, Events};
+pub use events::{Events, KernelEvent, KernelEvents};
 pub use firewall::Firewall;
 pub use links::Links;
 pub use node::Node;

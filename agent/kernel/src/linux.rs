@@ -10,13 +10,15 @@
 //! * `links`: attachments' links: `pod`, one pod looked at; `apply`, changes; `settle`, what the kernel does later.
 //! * `node`: the node looked at and changed.
 //! * `routes`: `anycast`, with `nexthop`: messages about nexthop objects; `steering`, the rules and routes that it needs.
-//! * `steering`: the table that marks packets. `watch`: multicast messages about changes.
+//! * `steering`: the table that marks packets. `events`, `multicast`: what the kernel tells by itself.
 
 mod anycast;
 mod apply;
 mod decode;
 mod errno;
+mod events;
 mod links;
+mod multicast;
 mod netns;
 mod nexthop;
 mod node;
@@ -29,7 +31,6 @@ mod settle;
 mod socket;
 mod steering;
 mod sysctl;
-mod watch;
 mod wire;
 
 use std::fmt::Debug;

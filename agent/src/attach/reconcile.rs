@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flock_core::sweep::{Suspect, Sweeper};
-use flock_kernel::{Changes, Links, Node};
+use flock_kernel::{KernelEvents, Links, Node};
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior};
 
@@ -31,7 +31,7 @@ pub struct Reconciler<K, S> {
     /// What it works on.
     pub attachments: Arc<Attachments<K, S>>,
     /// The kernel's events.
-    pub changes: Changes,
+    pub events: KernelEvents,
     /// Told of each look: others have things in the kernel too.
     pub looked: watch::Sender<()>,
     /// The time between two sweeps, and at least between the two looks that make an orphan.
@@ -57,12 +57,14 @@ impl<K: Links + Node, S: Source> Reconciler<K, S> {
         loop {
             let wake = tokio::select! {
                 () = &mut shutdown => return,
-                _ = self.changes.changed() => Wake::Event,
+                _ = self.events.next() => Wake::Event,
                 Ok(()) = desired.changed() => Wake::Event,
                 () = sleep_until(again) => Wake::Event,
                 _ = timer.tick() => Wake::Timer,
             };
             tokio::time::sleep(COALESCE).await;
+            // The look sees what they are about.
+            self.events.drain();
             again = self.look(&mut sweeper, wake).await;
             self.looked.send_replace(());
             tokio::time::sleep(APART).await;

@@ -119,11 +119,11 @@ fn right_is_not_touched(ground: &Ground) -> Result<()> {
         field.set_both(pods)?;
         let all = || Ok::<_, anyhow::Error>([nexthops()?, ip("-d route")?, ip("-d -6 route")?]);
         let before = all()?;
-        let mut changes = ground.wait(async { ground.kernel.watch() })?;
+        let mut events = ground.wait(async { ground.kernel.subscribe() })?;
         field.set_both(pods)?;
         ensure!(all()? == before, "{before:?}\n{:?}", all()?);
         let woken =
-            ground.wait(async { tokio::time::timeout(Duration::from_millis(50), changes.changed()).await });
+            ground.wait(async { tokio::time::timeout(Duration::from_millis(50), events.next()).await });
         ensure!(woken.is_err(), "{pods:?}: something was removed");
     }
     Ok(())

@@ -1,10 +1,12 @@
-//! Changes, followed.
+//! The kernel's events.
 
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
+use flock_core::host::addresses::{AddressState, InterfaceAddress, Lifetimes};
 use flock_core::link::LinkSpec;
-use flock_kernel::{Changes, Events};
+use flock_kernel::events::{Change, Loss, RouteKind};
+use flock_kernel::{Events, KernelEvent, KernelEvents};
 use tokio::time::timeout;
 
 use crate::Body;
@@ -15,90 +17,151 @@ pub(crate) fn trials() -> Vec<(&'static str, Body)> {
         ("watch_sees_what_hangs_on_a_link_go", sees_what_hangs_on_a_link_go),
         ("watch_sees_a_link_go", sees_a_link_go),
         ("watch_sees_the_uplink", sees_the_uplink),
+        ("watch_sees_what_becomes_of_an_address", sees_what_becomes_of_an_address),
         ("watch_is_quiet_about_others", is_quiet_about_others),
         ("watch_survives_lost_messages", survives_lost_messages),
     ]
 }
 
 /// Waits until nothing has changed for a while.
-async fn calm(changes: &mut Changes) {
-    while timeout(Duration::from_millis(200), changes.changed()).await == Ok(true) {}
+async fn calm(events: &mut KernelEvents) {
+    while let Ok(Some(_)) = timeout(Duration::from_millis(200), events.next()).await {}
 }
 
-fn sees(ground: &Ground, changes: &mut Changes, disturbance: &str) -> Result<()> {
+/// The events that follow a disturbance include the expected one.
+fn sees(
+    ground: &Ground,
+    events: &mut KernelEvents,
+    disturbance: &str,
+    expected: impl Fn(&KernelEvent) -> bool,
+) -> Result<()> {
     ground.wait(async {
-        calm(changes).await;
+        calm(events).await;
         ip(disturbance)?;
-        let seen = timeout(Duration::from_secs(5), changes.changed()).await;
-        ensure!(seen == Ok(true), "`ip {disturbance}` was not seen: {seen:?}");
-        Ok(())
+        let mut seen = Vec::new();
+        while let Ok(Some(event)) = timeout(Duration::from_secs(5), events.next()).await {
+            seen.push(event);
+            if seen.last().is_some_and(&expected) {
+                return Ok(());
+            }
+        }
+        bail!("`ip {disturbance}` was not seen, but {seen:?}")
     })
 }
 
-fn attached(ground: &Ground) -> Result<(Pod, LinkSpec, Changes)> {
+fn attached(ground: &Ground) -> Result<(Pod, LinkSpec, KernelEvents)> {
     let pod = Pod::new()?;
     let spec = dual_stack(&pod)?;
     ground.attach(&spec)?;
-    let changes = ground.wait(async { ground.kernel.watch() })?;
-    Ok((pod, spec, changes))
+    let events = ground.wait(async { ground.kernel.subscribe() })?;
+    Ok((pod, spec, events))
+}
+
+fn is_link(event: &KernelEvent, name: &str, expected: Change) -> bool {
+    matches!(event, KernelEvent::Link { name: Some(found), change, .. }
+        if found.as_str() == name && *change == expected)
+}
+
+fn is_route(event: &KernelEvent, expected: (RouteKind, &str, Change)) -> bool {
+    matches!(event, KernelEvent::Route { kind, destination, change }
+        if (*kind, destination.to_string().as_str(), *change) == expected)
+}
+
+fn is_neighbour(event: &KernelEvent, expected: &str, how: Change) -> bool {
+    matches!(event, KernelEvent::Neighbour { address: Some(address), change, .. }
+        if address.to_string() == expected && *change == how)
+}
+
+fn is_address(event: &KernelEvent, expected: &str, how: Change) -> bool {
+    matches!(event, KernelEvent::Address { address, change, .. }
+        if address.net.to_string() == expected && *change == how)
 }
 
 fn sees_what_hangs_on_a_link_go(ground: &Ground) -> Result<()> {
-    let (_pod, spec, mut changes) = attached(ground)?;
-    let host = &spec.host;
-    for disturbance in [
-        format!("route del {V4}"),
-        format!("-6 route del {V6}"),
-        format!("neigh del {V4} dev {host}"),
-        format!("neigh replace {V6} lladdr 02:00:00:00:00:01 nud permanent dev {host}"),
-        format!("neigh del {V6} dev {host}"),
-        format!("addr del fe80::1/64 dev {host}"),
-        format!("link set {host} mtu 1300"),
-        format!("link set {host} address 02:00:00:00:00:02"),
-        format!("link set {host} alias x"),
-        format!("link set {host} down"),
-    ] {
-        sees(ground, &mut changes, &disturbance)?;
+    let (_pod, spec, mut events) = attached(ground)?;
+    let host = spec.host.as_str();
+    let mut sees = |disturbance: String, expected: &dyn Fn(&KernelEvent) -> bool| {
+        sees(ground, &mut events, &disturbance, expected)
+    };
+    let gone =
+        |net: String| move |event: &KernelEvent| is_route(event, (RouteKind::Ours, &net, Change::Gone));
+    sees(format!("route del {V4}"), &gone(format!("{V4}/32")))?;
+    sees(format!("-6 route del {V6}"), &gone(format!("{V6}/128")))?;
+    sees(format!("neigh del {V4} dev {host}"), &|event| is_neighbour(event, V4, Change::Gone))?;
+    sees(format!("neigh replace {V6} lladdr 02:00:00:00:00:01 nud permanent dev {host}"), &|event| {
+        is_neighbour(event, V6, Change::Set)
+    })?;
+    sees(format!("neigh del {V6} dev {host}"), &|event| is_neighbour(event, V6, Change::Gone))?;
+    sees(format!("addr del fe80::1/64 dev {host}"), &|event| is_address(event, "fe80::1/64", Change::Gone))?;
+    for disturbance in ["mtu 1300", "address 02:00:00:00:00:02", "alias x", "down"] {
+        sees(format!("link set {host} {disturbance}"), &|event| is_link(event, host, Change::Set))?;
     }
     Ok(())
 }
 
 fn sees_a_link_go(ground: &Ground) -> Result<()> {
-    let (_pod, spec, mut changes) = attached(ground)?;
-    sees(ground, &mut changes, &format!("link del {}", spec.host))
+    let (_pod, spec, mut events) = attached(ground)?;
+    let gone = |event: &KernelEvent| is_link(event, spec.host.as_str(), Change::Gone);
+    sees(ground, &mut events, &format!("link del {}", spec.host), gone)
 }
 
 fn sees_the_uplink(ground: &Ground) -> Result<()> {
     ip("link add up0 type veth peer name up1")?;
     ip("link set up0 up")?;
-    let mut changes = ground.wait(async { ground.kernel.watch() })?;
-    for disturbance in [
-        "link set up0 mtu 1400",
-        "addr add 192.0.2.1/24 dev up0",
-        "addr add 2001:db8::1/64 dev up0 nodad",
-        "addr del 192.0.2.1/24 dev up0",
-        "route add default dev up0",
-        "route del default dev up0",
-        "-6 route add default dev up0",
-        "-6 route del default dev up0",
-        "link set up0 down",
-    ] {
-        sees(ground, &mut changes, disturbance)?;
-    }
-    Ok(())
+    let mut events = ground.wait(async { ground.kernel.subscribe() })?;
+    let mut sees = |disturbance: &str, expected: &dyn Fn(&KernelEvent) -> bool| {
+        sees(ground, &mut events, disturbance, expected)
+    };
+    let (set, gone) = (Change::Set, Change::Gone);
+    let (v4, v6) = ("0.0.0.0/0", "::/0");
+    let default = |net, change| move |event: &KernelEvent| is_route(event, (RouteKind::Default, net, change));
+    sees("link set up0 mtu 1400", &|event| is_link(event, "up0", set))?;
+    sees("addr add 192.0.2.1/24 dev up0", &|event| is_address(event, "192.0.2.1/24", set))?;
+    sees("addr add 2001:db8::1/64 dev up0 nodad", &|event| is_address(event, "2001:db8::1/64", set))?;
+    sees("addr del 192.0.2.1/24 dev up0", &|event| is_address(event, "192.0.2.1/24", gone))?;
+    sees("route add default dev up0", &default(v4, set))?;
+    sees("route del default dev up0", &default(v4, gone))?;
+    sees("-6 route add default dev up0", &default(v6, set))?;
+    sees("-6 route del default dev up0", &default(v6, gone))?;
+    sees("link set up0 down", &|event| is_link(event, "up0", set))
+}
+
+/// Duplicate address detection, and an address that is deprecated and then removed by its lifetimes.
+fn sees_what_becomes_of_an_address(ground: &Ground) -> Result<()> {
+    ip("link add up0 type veth peer name up1")?;
+    ip("link set up0 up")?;
+    ip("link set up1 up")?;
+    let mut events = ground.wait(async { ground.kernel.subscribe() })?;
+    let mut sees = |disturbance: &str, net: &str, expected: &dyn Fn(&InterfaceAddress) -> bool| {
+        sees(ground, &mut events, disturbance, |event| {
+            matches!(event, KernelEvent::Address { address, change: Change::Set, .. }
+                if address.net.to_string() == net && expected(address))
+        })
+    };
+    let net = "2001:db8::1/64";
+    sees(&format!("addr add {net} dev up0"), net, &|address| address.state() == AddressState::Tentative)?;
+    // Its probe meets the address on the other end of the cable.
+    ip("addr add 2001:db8::2/64 dev up1 nodad")?;
+    let twin = "2001:db8::2/64";
+    sees(&format!("addr add {twin} dev up0"), twin, &|address| address.state() == AddressState::Duplicate)?;
+    let lifetimes =
+        Lifetimes { preferred: Some(Duration::from_secs(0)), valid: Some(Duration::from_secs(1000)) };
+    sees(&format!("addr change {net} dev up0 preferred_lft 0 valid_lft 1000"), net, &|address| {
+        address.state() == AddressState::Deprecated && address.lifetimes == lifetimes
+    })
 }
 
 fn is_quiet_about_others(ground: &Ground) -> Result<()> {
     ip("link add up0 type veth peer name up1")?;
     ip("link set up0 up")?;
     ip("addr add 192.0.2.1/24 dev up0")?;
-    let mut changes = ground.wait(async { ground.kernel.watch() })?;
+    let mut events = ground.wait(async { ground.kernel.subscribe() })?;
     ground.wait(async {
-        calm(&mut changes).await;
+        calm(&mut events).await;
         ip("route add 198.51.100.0/24 dev up0")?;
         ip("route del 198.51.100.0/24 dev up0")?;
         ip("neigh add 192.0.2.9 dev up0 nud stale lladdr 02:00:00:00:00:09")?;
-        let seen = timeout(Duration::from_millis(300), changes.changed()).await;
+        let seen = timeout(Duration::from_millis(300), events.next()).await;
         ensure!(seen.is_err(), "{seen:?}");
         Ok(())
     })
@@ -107,8 +170,8 @@ fn is_quiet_about_others(ground: &Ground) -> Result<()> {
 fn survives_lost_messages(ground: &Ground) -> Result<()> {
     ip("link add up0 type veth peer name up1")?;
     ip("link set up0 up")?;
-    let (_pod, _spec, mut changes) = attached(ground)?;
-    ground.wait(calm(&mut changes));
+    let (_pod, _spec, mut events) = attached(ground)?;
+    ground.wait(calm(&mut events));
     // The runtime has one thread, this one: while it makes noise, nobody reads, and the queue overflows. None of it
     // is a change by itself.
     let mut noise = String::new();
@@ -126,7 +189,9 @@ fn survives_lost_messages(ground: &Ground) -> Result<()> {
     let sockets = std::fs::read_to_string("/proc/thread-self/net/netlink")?;
     let lost = |line: &str| line.split_whitespace().nth(8).is_some_and(|drops| drops.parse() != Ok(0));
     ensure!(sockets.lines().skip(1).any(lost), "nothing was lost: {sockets}");
-    let seen = ground.wait(async { timeout(Duration::from_secs(5), changes.changed()).await });
-    ensure!(seen == Ok(true), "{seen:?}");
-    sees(ground, &mut changes, &format!("route del {V4}"))
+    let seen = ground.wait(async { timeout(Duration::from_secs(5), events.next()).await });
+    ensure!(seen == Ok(Some(KernelEvent::Lost(Loss::Overrun))), "{seen:?}");
+    let destination = format!("{V4}/32");
+    let gone = |event: &KernelEvent| is_route(event, (RouteKind::Ours, &destination, Change::Gone));
+    sees(ground, &mut events, &format!("route del {V4}"), gone)
 }

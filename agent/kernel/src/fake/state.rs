@@ -186,11 +186,15 @@ impl State {
         self.namespaces.insert(netns.to_owned(), true);
     }
 
-    pub(super) fn remove_namespace(&mut self, netns: &Path) {
+    /// The host links that went with it.
+    pub(super) fn remove_namespace(&mut self, netns: &Path) -> Vec<IfName> {
         self.namespaces.remove(netns);
         let inside: Vec<Place> =
             self.links.keys().filter(|place| place.netns.as_deref() == Some(netns)).cloned().collect();
+        let peers = inside.iter().filter_map(|place| self.links.get(place)?.peer.as_ref());
+        let hosts = peers.map(|peer| peer.name.clone()).collect();
         inside.iter().for_each(|place| self.remove(place));
+        hosts
     }
 
     pub(super) fn set_uplink_mtu(&mut self, name: &IfName, mtu: u32) {

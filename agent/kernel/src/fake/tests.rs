@@ -1,6 +1,8 @@
 use flock_core::claim::Claimed;
 use flock_core::host::HostChange;
-use flock_core::link::{Fact, LinkChange, LinkSpec, Observed, PodObserved, Scope, Side, compare, plan};
+use flock_core::link::{
+    Fact, LinkChange, LinkRoute, LinkSpec, Observed, PodObserved, Scope, Side, compare, plan,
+};
 use flock_core::prefix::PodAddresses;
 
 use super::*;
@@ -133,16 +135,19 @@ async fn steps_count_the_nodes_changes_too() {
 }
 
 #[tokio::test]
-async fn disturbances_wake_watchers_and_steps_do_not() {
+async fn disturbances_are_told_and_steps_are_not() {
     let kernel = with_namespace();
-    let mut changes = kernel.watch().unwrap();
+    let mut events = kernel.subscribe().unwrap();
     attach(&kernel).await.unwrap();
     let route = spec().facts().into_iter().next_back().unwrap();
     kernel.remove_fact(&spec().host, &route);
     kernel.set_uplink_mtu(&"eth0".parse().unwrap(), 9000);
-    assert!(changes.changed().await);
-    // Both were one change.
-    let idle = tokio::time::timeout(std::time::Duration::from_millis(1), changes.changed()).await;
+    let Fact::Route { route: LinkRoute { dst, .. }, .. } = &route else { panic!("{route}") };
+    let gone = KernelEvent::Route { kind: RouteKind::Ours, destination: *dst, change: Change::Gone };
+    assert_eq!(events.next().await, Some(gone));
+    let uplink = KernelEvent::Link { name: "eth0".parse().ok(), index: 0, change: Change::Set };
+    assert_eq!(events.next().await, Some(uplink));
+    let idle = tokio::time::timeout(std::time::Duration::from_millis(1), events.next()).await;
     assert!(idle.is_err());
     let missing = plan(&spec(), &observed(&kernel).await, Scope::HostRepair);
     assert_eq!(missing, [LinkChange::Set(route)]);

@@ -197,16 +197,20 @@ pub(super) fn permanent_neighbour(message: &NeighbourMessage) -> Option<(IpAddr,
     if message.header.state != NeighbourState::Permanent {
         return None;
     }
-    let address = message.attributes.iter().find_map(|found| match found {
-        NeighbourAttribute::Destination(NeighbourAddress::Inet6(address)) => Some(IpAddr::V6(*address)),
-        NeighbourAttribute::Destination(NeighbourAddress::Inet(address)) => Some(IpAddr::V4(*address)),
-        _ => None,
-    });
     let mac = message.attributes.iter().find_map(|found| match found {
         NeighbourAttribute::LinkLayerAddress(bytes) => ethernet(bytes),
         _ => None,
     });
-    Some((address?, mac?))
+    Some((neighbour(message)?, mac?))
+}
+
+/// A neighbour's address.
+pub(super) fn neighbour(message: &NeighbourMessage) -> Option<IpAddr> {
+    message.attributes.iter().find_map(|found| match found {
+        NeighbourAttribute::Destination(NeighbourAddress::Inet6(address)) => Some(IpAddr::V6(*address)),
+        NeighbourAttribute::Destination(NeighbourAddress::Inet(address)) => Some(IpAddr::V4(*address)),
+        _ => None,
+    })
 }
 
 /// A route's table.

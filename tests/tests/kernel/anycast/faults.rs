@@ -183,7 +183,7 @@ fn removal_may_be_repeated(ground: &Ground) -> Result<()> {
 fn watch_sees_nexthops_go(ground: &Ground) -> Result<()> {
     let field = Field::new(ground, 3)?;
     ip(&format!("nexthop add id 5 via 192.0.2.1 dev {} onlink proto static", field.link(1)))?;
-    let mut changes = ground.wait(async { ground.kernel.watch() })?;
+    let mut events = ground.wait(async { ground.kernel.subscribe() })?;
     for address in BOTH {
         field.set(address, &[1, 2, 3])?;
         let group = the_group()?;
@@ -194,13 +194,12 @@ fn watch_sees_nexthops_go(ground: &Ground) -> Result<()> {
             (format!("nexthop del id {member}"), true),
             (format!("nexthop del id {group}"), true),
         ] {
-            while ground.wait(async { timeout(Duration::from_millis(100), changes.changed()).await })
-                == Ok(true)
-            {}
+            let calm = Duration::from_millis(100);
+            while ground.wait(async { timeout(calm, events.next()).await }).is_ok() {}
             ip(&disturbance)?;
             let patience = Duration::from_millis(if wakes { 5000 } else { 300 });
-            let woken = ground.wait(async { timeout(patience, changes.changed()).await });
-            ensure!(woken == Ok(true) || !wakes, "`ip {disturbance}` was not seen: {woken:?}");
+            let woken = ground.wait(async { timeout(patience, events.next()).await });
+            ensure!(matches!(woken, Ok(Some(_))) || !wakes, "`ip {disturbance}` was not seen: {woken:?}");
             ensure!(woken.is_err() || wakes, "`ip {disturbance}` was seen");
         }
         field.set(address, &[1, 2, 3])?;
