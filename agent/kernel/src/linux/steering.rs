@@ -18,8 +18,10 @@ impl Firewall for LinuxKernel {
     async fn set_steering_table(&self, desired: Option<&Ruleset>) -> Result<(), KernelError> {
         self.gates.observe()?;
         let desired = desired.cloned();
-        self.on_node(move |_| match &desired {
+        self.on_node(move |socket| match &desired {
             Some(ruleset) => write(ruleset),
+            // As long as a rule or a route of ours is there, so may be the table.
+            None if routing::is_clear(socket)? => Ok(()),
             None => remove(),
         })
         .await

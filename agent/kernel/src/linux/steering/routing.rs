@@ -79,6 +79,12 @@ fn links(socket: &mut Socket) -> Result<BTreeMap<IfName, Link>, Failure> {
     Ok(links.collect())
 }
 
+/// Whether no rule and no route is ours.
+pub(in super::super) fn is_clear(socket: &mut Socket) -> Result<bool, KernelError> {
+    let found = Found::observe(socket, &Routing::default())?;
+    Ok(found.rules.is_empty() && found.routes.is_empty())
+}
+
 /// Sets the sysctls that are not set, makes the routes that are missing, then the rules. One that fails does not keep
 /// the others from being made; the first failure is returned.
 pub(in super::super) fn add(
