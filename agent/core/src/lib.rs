@@ -14,6 +14,7 @@
 //! * [`selector`], [`claim`], [`anycast`]: who may claim an address, and which pods serve it.
 //! * [`network`]: whether Kubernetes may send pods to the node.
 //! * [`nft`]: nftables as values.
+//! * [`marks`]: who uses which bits of marks.
 //! * [`steering`]: how connections to an anycast address stay with their pod.
 //! * [`departure`], [`removal`]: what the end of BIRD's container is about, and how flock is taken off a node.
 //! * [`recovery`], [`sweep`]: how store and kernel are joined after a restart, and what is an orphan.
@@ -34,6 +35,7 @@ pub mod iid;
 pub mod intent;
 pub mod ipam;
 pub mod link;
+pub mod marks;
 pub mod network;
 pub mod nft;
 pub mod node;

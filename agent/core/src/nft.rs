@@ -7,6 +7,7 @@
 //! * [`table`]: tables, chains, sets and maps.
 //! * [`batch`]: operations in order. [`delta`](mod@delta): the batch between two states of a table.
 //! * [`ruleset`]: all tables, changed operation by operation; it refuses what the kernel would refuse.
+//! * [`observed`]: what is read back.
 //! * `text`: operations as `nft -f` reads them, for people and for tests.
 //! * `examples`: rules for tests (feature `examples`).
 
@@ -14,6 +15,7 @@ pub mod batch;
 pub mod delta;
 #[cfg(any(test, feature = "examples"))]
 pub mod examples;
+pub mod observed;
 pub mod rule;
 pub mod ruleset;
 pub mod table;
@@ -22,6 +24,7 @@ pub mod value;
 
 pub use batch::{Batch, Op};
 pub use delta::delta;
+pub use observed::{Observed, ObservedChain};
 pub use rule::{Bits, Direction, End, Expr, Field, Is, Link, Mark, Reference, Rule, Transport, Verdict};
 pub use ruleset::{Refusal, Ruleset};
 pub use table::{
