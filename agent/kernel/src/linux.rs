@@ -1,8 +1,8 @@
 //! The real kernel.
 //!
 //! Each call is a thread's life: it enters the node's network namespace, opens route netlink sockets there and, if
-//! need be, in the pod's, does its work step by step, and dies. Nothing is kept between calls, so nothing goes stale
-//! or has to be reopened, and no async worker ever waits for the kernel or sits in the wrong namespace.
+//! need be, in the pod's, does its work step by step, and dies. Nothing but nftables is kept between calls, so nothing goes
+//! stale or has to be reopened, and no async worker ever waits for the kernel or sits in the wrong namespace.
 //!
 //! * `wire`, `socket`: netlink messages and errors; requests and dumps. `errno`: what the kernel refuses.
 //! * `netns`: namespaces and the threads for them. `sysctl`: files below `/proc/sys/net`.
@@ -10,6 +10,7 @@
 //! * `links`: attachments' links: `pod`, one pod looked at; `apply`, changes; `settle`, what the kernel does later.
 //! * `node`: the node looked at and changed.
 //! * `routes`: `anycast`, with `nexthop`: messages about nexthop objects; `steering`, the rules and routes that it needs.
+//! * [`nft`]: nftables tables, on a thread that lives as long as the kernel does.
 //! * `steering`: the table that marks packets. `events`, `multicast`: what the kernel tells by itself.
 
 mod anycast;
@@ -21,6 +22,7 @@ mod links;
 mod multicast;
 mod netns;
 mod nexthop;
+pub mod nft;
 mod node;
 mod observe;
 mod pod;
@@ -35,7 +37,7 @@ mod wire;
 
 use std::fmt::Debug;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
 
@@ -57,6 +59,8 @@ pub struct LinuxKernel {
     several: Several,
     sysctls: Sysctls,
     gates: Gates,
+    ownership: nft::Ownership,
+    nft: Arc<OnceLock<nft::Handle>>,
 }
 
 /// How many links are changed at once. Every step of a change waits for the rtnl lock, which is one for the whole
@@ -80,6 +84,8 @@ impl LinuxKernel {
             several,
             sysctls: Sysctls::default(),
             gates: Gates::default(),
+            ownership: nft::Ownership::default(),
+            nft: Arc::default(),
         })
     }
 

@@ -1,5 +1,8 @@
 //! The node's nftables tables.
 
+use std::io;
+
+use flock_core::nft::{Batch, Observed, Ruleset as Tables, Table, TableId};
 use flock_core::steering::Ruleset;
 
 use super::FakeKernel;
@@ -9,6 +12,7 @@ use crate::{Firewall, KernelError};
 #[derive(Debug, Default)]
 pub(super) struct FirewallState {
     steering: Option<Ruleset>,
+    tables: Tables,
 }
 
 impl FakeKernel {
@@ -16,9 +20,36 @@ impl FakeKernel {
     pub fn steering_table(&self) -> Option<Ruleset> {
         self.inner().state.firewall.steering.clone()
     }
+
+    /// All nftables tables.
+    pub fn tables(&self) -> Tables {
+        self.inner().state.firewall.tables.clone()
+    }
 }
 
 impl Firewall for FakeKernel {
+    async fn replace_table(&self, table: &TableId, desired: Option<&Table>) -> Result<(), KernelError> {
+        let mut all = self.observe(|state| state.firewall.tables.clone())?;
+        match desired {
+            Some(desired) => drop(all.tables.insert(table.clone(), desired.clone())),
+            None => drop(all.tables.remove(table)),
+        }
+        self.put(all, |state| &mut state.firewall.tables)
+    }
+
+    async fn commit(&self, batch: &Batch) -> Result<(), KernelError> {
+        let mut all = self.observe(|state| state.firewall.tables.clone())?;
+        all.commit(batch).map_err(|(place, refusal)| {
+            let action = batch.ops.get(place).map(|(table, op)| op.text(table)).unwrap_or_default();
+            KernelError::Step { action: format!("nftables: {action}"), cause: io::Error::other(refusal) }
+        })?;
+        self.put(all, |state| &mut state.firewall.tables)
+    }
+
+    async fn table(&self, table: &TableId) -> Result<Option<Observed>, KernelError> {
+        self.observe(|state| state.firewall.tables.tables.get(table).map(Observed::of))
+    }
+
     async fn set_steering_table(&self, desired: Option<&Ruleset>) -> Result<(), KernelError> {
         self.put(desired.cloned(), |state| &mut state.firewall.steering)
     }

@@ -66,6 +66,12 @@ impl<F: Family> Socket<F> {
         Ok(Self { inner, sequence: 0, buffer: Vec::with_capacity(RECEIVE_BUFFER), family: PhantomData })
     }
 
+    /// Its address in the kernel: what it owns, it owns by that.
+    pub(super) fn port(&self) -> u32 {
+        let mut address = SocketAddr::new(0, 0);
+        self.inner.get_address(&mut address).map_or(0, |()| address.port_number())
+    }
+
     /// A request for a change, or for nothing but an answer of yes or no. `flags` are added to REQUEST and ACK.
     pub(super) fn request<M: Message<Family = F>>(&mut self, message: M, flags: u16) -> Result<(), Failure> {
         self.exchange(message, NLM_F_ACK | flags).map(drop)

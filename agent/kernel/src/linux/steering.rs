@@ -12,20 +12,19 @@ use flock_core::steering::{REMOVAL, Ruleset, Shape, TABLE};
 
 use self::nft::{NFT, Refusal};
 use super::LinuxKernel;
-use crate::{Firewall, KernelError};
+use crate::KernelError;
 
-impl Firewall for LinuxKernel {
-    async fn set_steering_table(&self, desired: Option<&Ruleset>) -> Result<(), KernelError> {
-        self.gates.observe()?;
-        let desired = desired.cloned();
-        self.on_node(move |socket| match &desired {
+pub(super) async fn set_table(kernel: &LinuxKernel, desired: Option<&Ruleset>) -> Result<(), KernelError> {
+    kernel.gates.observe()?;
+    let desired = desired.cloned();
+    kernel
+        .on_node(move |socket| match &desired {
             Some(ruleset) => write(ruleset),
             // As long as a rule or a route of ours is there, so may be the table.
             None if routing::is_clear(socket)? => Ok(()),
             None => remove(),
         })
         .await
-    }
 }
 
 /// Puts the table in the place of what is there, unless it is there already.

@@ -271,3 +271,21 @@ fn a_set_of_intervals_has_nothing_else() {
         assert_eq!(table.sets["i"].elements.len(), 0, "{key}");
     }
 }
+
+/// What others test nft and the kernel with.
+#[test]
+fn the_examples_are_possible() {
+    let sets = crate::nft::examples::sets().into_iter().map(|(set, kind)| Op::AddSet(name(set), kind));
+    let rules = crate::nft::examples::rules();
+    let add = rules.iter().map(|rule| Op::AddRule(name("c"), rule.clone()));
+    let chains = [Op::AddChain(name("x"), None), Op::AddChain(name("c"), None), Op::AddCounter(name("seen"))];
+    let ops: Vec<Op> = sets.chain(chains).chain(add).collect();
+    let table = after(&ops);
+    assert_eq!((table.sets.len(), &table.chains["c"].rules), (11, &rules));
+}
+
+#[test]
+fn a_batch_is_empty_or_not() {
+    assert!(Batch::default().is_empty());
+    assert!(!Batch { ops: vec![(id(), Op::AddTable)] }.is_empty());
+}

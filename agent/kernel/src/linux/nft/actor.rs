@@ -1,0 +1,166 @@
+//! The thread that owns flock's tables.
+//!
+//! The kernel counts a table's owner by its socket, so one socket must live as long as the agent. What has been
+//! committed through it is remembered, and a change is the difference to that: an owned table changes by nobody else's
+//! hand.
+//!
+//! Kernels before 6.9 would remove an owned table with its owner, and so with the agent: there tables have no owner.
+//! Each transaction then names the generation that it is based on, and whenever somebody else has committed something,
+//! what there is is read back and, if need be, repaired.
+
+use std::sync::Arc;
+
+use flock_core::nft::{Batch, Observed, Table, TableId};
+use rustix::io::Errno;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, WeakUnboundedSender, unbounded_channel};
+use tokio::sync::oneshot;
+
+use super::generation;
+use super::message::Netfilter;
+use super::owner::Owner;
+use crate::KernelError;
+use crate::linux::entered;
+use crate::linux::errno::Failure;
+use crate::linux::netns::Namespace;
+use crate::linux::socket::Socket;
+
+/// Whether tables have an owner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(in crate::linux) enum Ownership {
+    /// If the kernel lets them outlive it.
+    #[default]
+    WherePossible,
+    /// As on kernels before 6.9: for tests on later ones.
+    #[cfg(any(test, feature = "fake"))]
+    Never,
+}
+
+/// What the thread is asked.
+pub(super) enum Request {
+    Replace {
+        table: TableId,
+        desired: Option<Table>,
+        answer: Answer<()>,
+    },
+    Commit {
+        batch: Batch,
+        answer: Answer<()>,
+    },
+    Observe {
+        table: TableId,
+        answer: Answer<Option<Observed>>,
+    },
+    /// Somebody has committed something.
+    Check,
+}
+
+type Answer<T> = oneshot::Sender<Result<T, KernelError>>;
+
+/// The way to the thread, which ends when the last of these is gone.
+#[derive(Debug)]
+pub(in crate::linux) struct Handle(UnboundedSender<Request>);
+
+impl Handle {
+    /// Starts the thread. Must be called in a tokio runtime.
+    pub(in crate::linux) fn start(node: Arc<Namespace>, ownership: Ownership) -> Self {
+        let (sender, requests) = unbounded_channel();
+        let notices = sender.downgrade();
+        let runtime = tokio::runtime::Handle::current();
+        let body = move || {
+            let served = entered(&node, || {
+                serve(ownership, requests, notices, &runtime);
+                Ok(())
+            });
+            if let Err(error) = served {
+                tracing::error!(%error, "nftables cannot be programmed");
+            }
+        };
+        // Without a thread the requests are dropped, and their answers are errors.
+        if let Err(error) = std::thread::Builder::new().name("flock-nft".to_owned()).spawn(body) {
+            tracing::error!(%error, "no thread can be started for nftables");
+        }
+        Self(sender)
+    }
+
+    pub(super) async fn ask<T>(&self, request: impl FnOnce(Answer<T>) -> Request) -> Result<T, KernelError> {
+        let (sender, receiver) = oneshot::channel();
+        self.0.send(request(sender)).map_err(|_| KernelError::Closed)?;
+        receiver.await.unwrap_or(Err(KernelError::Closed))
+    }
+}
+
+/// Works until nobody can ask any more. Without nftables every request is answered with the reason, and the next one
+/// tries again: the module may be loaded later.
+fn serve(
+    ownership: Ownership,
+    mut requests: UnboundedReceiver<Request>,
+    notices: WeakUnboundedSender<Request>,
+    runtime: &tokio::runtime::Handle,
+) {
+    let (_alive, end) = oneshot::channel();
+    let mut follower = Some((notices, end));
+    let mut owner = None;
+    while let Some(request) = requests.blocking_recv() {
+        if owner.is_none() {
+            match open(ownership) {
+                Ok(opened) => owner = Some(opened),
+                Err(failure) => {
+                    request.fail(failure);
+                    continue;
+                }
+            }
+        }
+        let Some(owner) = owner.as_mut() else { continue };
+        // Nobody else can change what is owned.
+        if let Some((notices, end)) = follower.take_if(|_| !owner.is_exclusive()) {
+            generation::follow(runtime, notices, end);
+        }
+        answer(owner, request);
+    }
+}
+
+fn open(ownership: Ownership) -> Result<Owner, Failure> {
+    Socket::<Netfilter>::open().and_then(|socket| Owner::new(socket, ownership))
+}
+
+/// Who has asked may be gone by now.
+fn answer(owner: &mut Owner, request: Request) {
+    match request {
+        Request::Replace { table, desired, answer } => {
+            let _ = answer.send(owner.replace(&table, desired));
+        }
+        Request::Commit { batch, answer } => {
+            let _ = answer.send(owner.commit(&batch));
+        }
+        Request::Observe { table, answer } => {
+            let _ = answer.send(owner.observe(&table));
+        }
+        Request::Check => owner.check(),
+    }
+}
+
+impl Request {
+    /// What is answered where nftables cannot be reached.
+    fn fail(self, failure: Failure) {
+        let no_tables = is_missing(&failure);
+        let error = failure.of_step("open a netlink socket for nftables (a kernel with nf_tables is needed)");
+        match self {
+            // Without nftables there is nothing to remove.
+            Request::Replace { desired: None, answer, .. } if no_tables => {
+                let _ = answer.send(Ok(()));
+            }
+            Request::Replace { answer, .. } | Request::Commit { answer, .. } => {
+                let _ = answer.send(Err(error));
+            }
+            Request::Observe { answer, .. } => {
+                let _ = answer.send(Err(error));
+            }
+            Request::Check => {}
+        }
+    }
+}
+
+/// Whether the kernel has no nfnetlink, or none for nftables (`nfnetlink_rcv_msg`).
+fn is_missing(failure: &Failure) -> bool {
+    matches!(failure.errno, Errno::PROTONOSUPPORT | Errno::INVAL | Errno::OPNOTSUPP)
+}
