@@ -8,16 +8,14 @@
 //! Marks use the twelve highest bits of 32; others' bits (kube-proxy: 14 and 15) are left alone. On packets to an
 //! anycast address those twelve are ours, on all others nobody's that we know.
 //!
-//! * `ruleset`: the nftables table that remembers and marks. `listing`: what of it is there.
+//! * `table`: the nftables table that remembers and marks.
 //! * `routing`: the policy rules and routes that obey the marks.
 
-mod listing;
 mod routing;
-mod ruleset;
+mod table;
 
-pub use listing::{ListingError, Shape};
 pub use routing::{Path, Routing, Rule, RuleKind};
-pub use ruleset::{REMOVAL, Ruleset, TABLE};
+pub use table::{TABLE, table, table_id};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -26,6 +24,7 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 use crate::attachment::IfName;
+use crate::marks;
 use crate::prefix::PodAddresses;
 
 /// The routing tables of the slots: `FL` in ASCII, followed by the slot's number. Far above what people and other
@@ -44,7 +43,7 @@ pub struct FlowSlotError(u16);
 
 impl FlowSlot {
     /// The bits of a mark that are flock's.
-    pub const MASK: u32 = 0xfff0_0000;
+    pub const MASK: u32 = marks::STEERING;
 
     /// The highest.
     pub const LAST: FlowSlot = FlowSlot(4095);

@@ -3,7 +3,6 @@
 use std::future::Future;
 
 use flock_core::nft::{Batch, Observed, Table, TableId};
-use flock_core::steering::Ruleset;
 
 use crate::KernelError;
 
@@ -24,11 +23,4 @@ pub trait Firewall: Send + Sync + 'static {
 
     /// What the table holds now. None: there is no such table, or it is not one that flock would make.
     fn table(&self, table: &TableId) -> impl Future<Output = Result<Option<Observed>, KernelError>> + Send;
-
-    /// Puts the table that marks packets of established connections in the place of what is there, unless it is there
-    /// already; without one, removes it.
-    fn set_steering_table(
-        &self,
-        desired: Option<&Ruleset>,
-    ) -> impl Future<Output = Result<(), KernelError>> + Send;
 }

@@ -11,7 +11,7 @@
 //! * `node`: the node looked at and changed.
 //! * `routes`: `anycast`, with `nexthop`: messages about nexthop objects; `steering`, the rules and routes that it needs.
 //! * [`nft`]: nftables tables, on a thread that lives as long as the kernel does.
-//! * `steering`: the table that marks packets. `events`, `multicast`: what the kernel tells by itself.
+//! * `events`, `multicast`: what the kernel tells by itself.
 
 mod anycast;
 mod apply;

@@ -1,6 +1,6 @@
 //! Established connections stay with their pod: what takes routes and a table.
 
-use flock_core::steering::{Routing, Ruleset, Steering};
+use flock_core::steering::{Routing, Steering, table, table_id};
 
 use crate::{Firewall, KernelError, Routes};
 
@@ -12,6 +12,6 @@ use crate::{Firewall, KernelError, Routes};
 pub async fn steer<K: Routes + Firewall>(kernel: &K, steering: &Steering) -> Result<(), KernelError> {
     let routing = Routing::of(steering);
     let added = kernel.add_steering(&routing).await;
-    kernel.set_steering_table(Ruleset::of(steering).as_ref()).await?;
+    kernel.replace_table(&table_id(), table(steering).as_ref()).await?;
     added.and(kernel.remove_steering(&routing).await)
 }

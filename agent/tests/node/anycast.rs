@@ -12,7 +12,7 @@ use flock_core::desired::Desired;
 use flock_core::node::{AnycastPlan, EstablishedConnections};
 use flock_core::pod::{Pod, Readiness};
 use flock_core::selector::LabelSelector;
-use flock_core::steering::{FlowSlot, Routing};
+use flock_core::steering::{FlowSlot, Routing, table_id};
 use flock_kernel::fake::{FailMode, FakeKernel};
 
 use crate::support::{Agent, Told, World, call, node_plan};
@@ -110,7 +110,7 @@ fn both() -> BTreeSet<String> {
 /// How many pods' connections to how many addresses are steered, by rules, routes and table alike.
 fn steered(world: &World) -> (usize, usize) {
     let Routing { rules, paths } = world.kernel.steering();
-    let table = world.kernel.steering_table();
+    let table = world.kernel.tables().tables.remove(&table_id());
     assert_eq!((rules.is_empty(), table.is_none()), (paths.is_empty(), paths.is_empty()));
     let pods: BTreeSet<FlowSlot> = paths.iter().map(|path| path.slot).collect();
     let addresses: BTreeSet<IpAddr> = paths.iter().map(|path| path.to).collect();
@@ -261,7 +261,7 @@ async fn a_restart_announces_the_same_at_once() {
     let world = world(&["a", "b"]);
     let mut before = Anycast::new(&world, &attached(&world, &["a", "b"]).await);
     before.settle().await;
-    let steering = || (world.kernel.steering(), world.kernel.steering_table());
+    let steering = || (world.kernel.steering(), world.kernel.tables());
     let (routes, before_steering) = (world.kernel.anycast(), steering());
     let steps = world.kernel.steps();
     let mut after = Anycast::new(&world, &world.recovered().await);

@@ -10,6 +10,7 @@ use anyhow::{Context, Result, bail, ensure};
 use flock_core::link::LinkSpec;
 use flock_core::steering::{FlowSlot, SteeredPod, Steering};
 use flock_kernel::KernelError;
+use flock_kernel::linux::LinuxKernel;
 
 use crate::ground::{Ground, Pod, addresses, ip, spec};
 
@@ -29,6 +30,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// The node and what is around it.
 pub(crate) struct Site<'a> {
     ground: &'a Ground,
+    /// What steers.
+    pub(crate) kernel: LinuxKernel,
     pub(crate) client: Pod,
     pub(crate) pods: Vec<(Pod, LinkSpec)>,
 }
@@ -48,7 +51,7 @@ impl<'a> Site<'a> {
         at_once()?;
         let client = client()?;
         let pods = (1..=3).map(|number| serving_pod(ground, number)).collect::<Result<_>>()?;
-        let site = Self { ground, client, pods };
+        let site = Self { ground, kernel: ground.kernel.clone(), client, pods };
         for (number, (_, spec)) in (1..).zip(&site.pods) {
             ip(&format!("nexthop add id 4{number} via 203.0.113.{number} dev {} onlink", spec.host))?;
             ip(&format!("nexthop add id 6{number} via 2001:db8:a:1::{number} dev {}", spec.host))?;
@@ -57,6 +60,11 @@ impl<'a> Site<'a> {
         ip(&format!("route add {ANYCAST4} nhid 4"))?;
         ip(&format!("-6 route add {ANYCAST6} nhid 6"))?;
         Ok(site)
+    }
+
+    /// The same on a kernel on which a table dies with its owner.
+    pub(crate) fn without_table_owners(self) -> Self {
+        Self { kernel: self.kernel.clone().without_table_owners(), ..self }
     }
 
     /// The pods that new connections go to.
@@ -84,7 +92,7 @@ impl<'a> Site<'a> {
     }
 
     pub(crate) fn apply(&self, steering: &Steering) -> Result<(), KernelError> {
-        self.ground.wait(flock_kernel::steer(&self.ground.kernel, steering))
+        self.ground.wait(flock_kernel::steer(&self.kernel, steering))
     }
 
     /// Listens in every pod.

@@ -5,8 +5,10 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
-use flock_core::steering::{REMOVAL, Ruleset, Steering};
-use flock_kernel::KernelError;
+use flock_core::nft::{Observed, delta};
+use flock_core::steering::{Steering, table, table_id};
+use flock_kernel::linux::LinuxKernel;
+use flock_kernel::{Firewall, KernelError};
 use rustix::thread::UnshareFlags;
 
 use crate::Body;
@@ -19,9 +21,12 @@ pub(crate) fn trials() -> Vec<(&'static str, Body)> {
         ("marks_are_seen_by_nobody_else", marks_are_private),
         ("steering_again_changes_nothing", again_changes_nothing),
         ("what_of_steering_was_removed_is_restored", removed_is_restored),
+        ("what_of_steering_is_owned_cannot_be_removed", owned_stays),
+        ("what_of_the_table_was_removed_is_restored_at_once", restored_at_once),
         ("a_pod_that_leaves_takes_everything_along", pod_leaves),
         ("other_peoples_rules_and_tables_stay", foreign_things_stay),
-        ("a_node_that_steers_nothing_needs_no_nft", nft_fails),
+        ("steering_runs_no_nft", nft_fails),
+        ("a_table_that_another_process_owns_is_left_alone", another_owner),
     ]
 }
 
@@ -71,13 +76,15 @@ fn is_gone() -> Result<()> {
     Ok(())
 }
 
+/// What is written as text is for people, and as right as what is sent.
 fn nft_reads(ground: &Ground) -> Result<()> {
     let site = Site::new(ground)?;
-    let ruleset = Ruleset::of(&site.steering(&[1, 2, 3])?).context("no table")?;
-    for text in [&ruleset.text, REMOVAL, include_str!("../../../agent/core/src/steering/golden.nft")] {
+    let made = |steering: &Steering| delta(&table_id(), None, table(steering).as_ref()).to_string();
+    let golden = include_str!("../../../agent/core/src/steering/golden.nft");
+    for text in [&made(&site.steering(&[1, 2, 3])?), golden] {
         nft(&["-c", "-f", "-"], text)?;
     }
-    // As many as a node may have, more than a pipe takes at once.
+    // As many as a node may have, more than one message takes.
     let mut many = site.steering(&[1])?;
     let pod = many.pods.values().next().context("no pod")?.clone();
     many.pods = (1..=1000).map(|number| Ok((u16::try_into(number)?, pod.clone()))).collect::<Result<_>>()?;
@@ -85,9 +92,12 @@ fn nft_reads(ground: &Ground) -> Result<()> {
         let pod = many.pods.get_mut(&number.try_into()?).context("no pod")?;
         pod.link = format!("flock{number:08x}").parse()?;
     }
+    nft(&["-c", "-f", "-"], &made(&many))?;
     for _ in 0..2 {
         site.apply(&many)?;
     }
+    let listed = nft(&["list", "map", "inet", "flock-anycast", "pod-by-mark"], "")?;
+    ensure!(listed.matches(" : goto set-mark-").count() == 1000, "{listed}");
     site.apply(&Steering::default())?;
     is_gone()
 }
@@ -149,7 +159,7 @@ fn again_changes_nothing(ground: &Ground) -> Result<()> {
     site.steer(&[1, 2, 3])?;
     let first = ours()?;
     for part in
-        ["7000:", "fwmark 0x300000/0xfff00000 lookup 1179385859", "table 1179385859", "chain remember-3"]
+        ["7000:", "fwmark 0x300000/0xfff00000 lookup 1179385859", "table 1179385859", "chain save-mark-3"]
     {
         ensure!(first.iter().any(|line| line.contains(part)), "no {part} in:\n{first:#?}");
     }
@@ -159,44 +169,109 @@ fn again_changes_nothing(ground: &Ground) -> Result<()> {
     Ok(())
 }
 
+/// Handles differ, and so does the order of rules that share a priority.
+fn shape() -> Result<BTreeSet<String>> {
+    let without_handles = |line: &String| line.split(" # handle").next().unwrap_or(line).to_owned();
+    Ok(ours()?.iter().map(without_handles).collect())
+}
+
+/// What people may do to rules and routes.
+const DAMAGE: [&str; 9] = [
+    "ip rule del pref 7999",
+    "ip rule del pref 7000",
+    "ip -6 rule del pref 7001",
+    "ip rule add pref 7001 fwmark 0x300000/0xfff00000 lookup 1179385859 protocol 70",
+    "ip rule add pref 7002 fwmark 0x100000/0xfff00000 blackhole protocol 70",
+    "ip route flush table 1179385857",
+    "ip -6 route flush table 1179385858",
+    "ip route add 203.0.113.99 dev lo table 1179385857 proto 70",
+    "ip -6 route add blackhole default table 1179385857 proto 70",
+];
+
+/// What people may do to a table that nobody owns.
+const TABLE_DAMAGE: [&str; 9] = [
+    "nft delete table inet flock-anycast",
+    "nft flush table inet flock-anycast",
+    "nft flush chain inet flock-anycast restore-mark",
+    "nft flush set inet flock-anycast addresses6",
+    "nft flush map inet flock-anycast pod-by-mark",
+    "nft add rule inet flock-anycast save-mark drop",
+    "nft insert rule inet flock-anycast postrouting drop",
+    "nft add chain inet flock-anycast theirs",
+    "nft flush ruleset",
+];
+
+fn damage(command: &str) -> Result<()> {
+    let (program, arguments) = command.split_once(' ').context("no program")?;
+    match program {
+        "ip" => ip(arguments).map(drop),
+        _ => nft(&arguments.split(' ').collect::<Vec<_>>(), "").map(drop),
+    }
+}
+
 fn removed_is_restored(ground: &Ground) -> Result<()> {
+    let site = Site::new(ground)?.without_table_owners();
+    site.steer(&[1, 2])?;
+    let whole = shape()?;
+    for command in DAMAGE.iter().chain(&TABLE_DAMAGE) {
+        damage(command)?;
+        ensure!(shape().ok().as_ref() != Some(&whole), "{command} does nothing");
+        site.steer(&[1, 2])?;
+        ensure!(shape()? == whole, "{command}:\n{whole:#?}\n\nbecame\n{:#?}", ours()?);
+    }
+    let src_valid_mark = format!("/proc/sys/net/ipv4/conf/{}/src_valid_mark", site.pods[0].1.host);
+    ensure!(std::fs::read_to_string(&src_valid_mark)?.trim() == "1");
+    std::fs::write(&src_valid_mark, "0")?;
+    site.steer(&[1, 2])?;
+    ensure!(std::fs::read_to_string(&src_valid_mark)?.trim() == "1");
+    Ok(())
+}
+
+/// Where the kernel has owners of tables (6.9), as the one that runs this trial has.
+fn owned_stays(ground: &Ground) -> Result<()> {
     let site = Site::new(ground)?;
     site.steer(&[1, 2])?;
-    // Handles differ, and so does the order of rules that share a priority.
-    let shape = || -> Result<BTreeSet<String>> {
-        Ok(ours()?.iter().map(|line| line.split(" # ").next().unwrap_or(line).to_owned()).collect())
-    };
-    let whole = shape()?;
-    for damage in [
-        "ip rule del pref 7999",
-        "ip rule del pref 7000",
-        "ip -6 rule del pref 7001",
-        "ip rule add pref 7001 fwmark 0x300000/0xfff00000 lookup 1179385859 protocol 70",
-        "ip rule add pref 7002 fwmark 0x100000/0xfff00000 blackhole protocol 70",
-        "ip route flush table 1179385857",
-        "ip -6 route flush table 1179385858",
-        "ip route add 203.0.113.99 dev lo table 1179385857 proto 70",
-        "ip -6 route add blackhole default table 1179385857 proto 70",
-        "nft delete table inet flock-anycast",
-        "nft flush table inet flock-anycast",
-        "nft flush chain inet flock-anycast follow",
-        "nft flush set inet flock-anycast addresses6",
-        "nft add rule inet flock-anycast note drop",
-    ] {
-        let (program, arguments) = damage.split_once(' ').context("no program")?;
-        match program {
-            "ip" => ip(arguments).map(drop)?,
-            _ => nft(&arguments.split(' ').collect::<Vec<_>>(), "").map(drop)?,
-        }
-        ensure!(shape().ok().as_ref() != Some(&whole), "{damage} does nothing");
-        site.steer(&[1, 2])?;
-        ensure!(shape()? == whole, "{damage}:\n{whole:#?}\n\nbecame\n{:#?}", ours()?);
+    let whole = ours()?;
+    for command in TABLE_DAMAGE {
+        let outcome = damage(command);
+        // A flushed ruleset leaves out what others own, and that is no error.
+        let refused = outcome.is_err_and(|error| error.to_string().contains("Operation not permitted"));
+        ensure!(refused == (command != "nft flush ruleset"), "{command}: {refused}");
+        ensure!(ours()? == whole, "{command}:\n{whole:#?}\n\nbecame\n{:#?}", ours()?);
     }
-    let minds_marks = format!("/proc/sys/net/ipv4/conf/{}/src_valid_mark", site.pods[0].1.host);
-    ensure!(std::fs::read_to_string(&minds_marks)?.trim() == "1");
-    std::fs::write(&minds_marks, "0")?;
+    for command in DAMAGE {
+        damage(command)?;
+        site.steer(&[1, 2])?;
+        ensure!(ours()?.len() == whole.len(), "{command}:\n{whole:#?}\n\nbecame\n{:#?}", ours()?);
+    }
+    Ok(())
+}
+
+/// Time for the tasks that follow the kernel.
+fn pause(ground: &Ground, milliseconds: u64) {
+    ground.wait(async { tokio::time::sleep(std::time::Duration::from_millis(milliseconds)).await });
+}
+
+/// Without an owner: nobody has to ask for it, the kernel tells of others' changes.
+fn restored_at_once(ground: &Ground) -> Result<()> {
+    let site = Site::new(ground)?.without_table_owners();
     site.steer(&[1, 2])?;
-    ensure!(std::fs::read_to_string(&minds_marks)?.trim() == "1");
+    let whole = shape()?;
+    for command in TABLE_DAMAGE {
+        damage(command)?;
+        for _ in 0..200 {
+            if shape().ok().as_ref() == Some(&whole) {
+                break;
+            }
+            pause(ground, 10);
+        }
+        ensure!(shape()? == whole, "{command}:\n{whole:#?}\n\nbecame\n{:#?}", ours()?);
+    }
+    // Somebody else's table is no reason to do anything.
+    let before = ours()?;
+    nft(&["-f", "-"], OBSERVER)?;
+    pause(ground, 100);
+    ensure!(ours()? == before, "{before:#?}\n\nbecame\n{:#?}", ours()?);
     Ok(())
 }
 
@@ -205,7 +280,7 @@ fn pod_leaves(ground: &Ground) -> Result<()> {
     site.steer(&[1, 2, 3])?;
     site.steer(&[1, 3])?;
     let left = ours()?;
-    for part in ["0x200000", "0x00200000", "1179385858", "steer-2", "remember-2"] {
+    for part in ["0x200000", "0x00200000", "1179385858", "set-mark-2", "save-mark-2"] {
         ensure!(!left.iter().any(|line| line.contains(part)), "{part} is left:\n{left:#?}");
     }
     let mut v6_only = site.steering(&[1])?;
@@ -266,20 +341,49 @@ fn nft_fails(ground: &Ground) -> Result<()> {
     std::fs::write(&fake, "#!/bin/sh\necho 'Error: out of order' >&2\necho more >&2\nexit 1\n")?;
     rustix::fs::chmod(&fake, rustix::fs::Mode::from_raw_mode(0o755))?;
     mount(&[std::ffi::OsStr::new("--bind"), fake.as_os_str(), real.as_os_str()])?;
+    ensure!(nft(&["list", "tables"], "").is_err(), "the real nft has run");
     site.apply(&Steering::default())?;
-    for steering in [site.steering(&[1, 2, 3])?, Steering::default()] {
-        let Err(KernelError::Step { action, cause }) = site.apply(&steering) else {
-            anyhow::bail!("nft was not missed");
-        };
-        let told = format!("{action}: {cause}");
-        ensure!(told.contains("\"Error: out of order\"") && told.contains("install nftables"), "{told}");
-        ensure!(!told.contains("more"), "{told}");
-    }
-    // What was to be removed before the rules may still be there, so they are, too.
+    site.steer(&[1, 2, 3])?;
     ensure!(ip("rule show")?.contains("proto 70"));
+    let steering = site.steering(&[1, 2, 3])?;
+    let found = ground.wait(site.kernel.table(&table_id()))?;
+    ensure!(found == table(&steering).as_ref().map(Observed::of), "{found:#?}");
     ensure!(Command::new("umount").arg(&real).status()?.success());
     site.apply(&Steering::default())?;
     is_gone()
+}
+
+/// Whoever holds the table keeps us from changing it, and says so; what comes before the table in order stays.
+fn another_owner(ground: &Ground) -> Result<()> {
+    let site = Site::new(ground)?;
+    let other = ground.wait(async { LinuxKernel::open() })?;
+    let steering = site.steering(&[1, 2, 3])?;
+    ground.wait(other.replace_table(&table_id(), table(&steering).as_ref()))?;
+    for steering in [&steering, &Steering::default()] {
+        let Err(KernelError::Step { action, cause }) = site.apply(steering) else {
+            anyhow::bail!("the other owner was not respected");
+        };
+        let message = format!("{action}: {cause}");
+        ensure!(message.contains("inet flock-anycast is owned by another process"), "{message}");
+    }
+    // What was to be removed before the rules may still be there, so they are, too.
+    ensure!(ip("rule show")?.contains("proto 70"));
+    drop(other);
+    eventually_ok(|| site.apply(&Steering::default()))?;
+    is_gone()
+}
+
+/// The kernel learns of a socket's end a moment after its owner's.
+fn eventually_ok<E: std::error::Error + Send + Sync + 'static>(
+    mut attempt: impl FnMut() -> Result<(), E>,
+) -> Result<()> {
+    for _ in 0..200 {
+        if attempt().is_ok() {
+            return Ok(());
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    Ok(attempt()?)
 }
 
 #[expect(deprecated, reason = "its successor is unsafe because of a flag that is not used here")]

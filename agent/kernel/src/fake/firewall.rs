@@ -2,8 +2,7 @@
 
 use std::io;
 
-use flock_core::nft::{Batch, Observed, Ruleset as Tables, Table, TableId};
-use flock_core::steering::Ruleset;
+use flock_core::nft::{Batch, Observed, Ruleset, Table, TableId};
 
 use super::FakeKernel;
 use crate::{Firewall, KernelError};
@@ -11,18 +10,12 @@ use crate::{Firewall, KernelError};
 /// What there is of tables.
 #[derive(Debug, Default)]
 pub(super) struct FirewallState {
-    steering: Option<Ruleset>,
-    tables: Tables,
+    tables: Ruleset,
 }
 
 impl FakeKernel {
-    /// The table that marks packets of established connections.
-    pub fn steering_table(&self) -> Option<Ruleset> {
-        self.inner().state.firewall.steering.clone()
-    }
-
     /// All nftables tables.
-    pub fn tables(&self) -> Tables {
+    pub fn tables(&self) -> Ruleset {
         self.inner().state.firewall.tables.clone()
     }
 }
@@ -48,9 +41,5 @@ impl Firewall for FakeKernel {
 
     async fn table(&self, table: &TableId) -> Result<Option<Observed>, KernelError> {
         self.observe(|state| state.firewall.tables.tables.get(table).map(Observed::of))
-    }
-
-    async fn set_steering_table(&self, desired: Option<&Ruleset>) -> Result<(), KernelError> {
-        self.put(desired.cloned(), |state| &mut state.firewall.steering)
     }
 }

@@ -25,7 +25,6 @@ mod transaction;
 use std::sync::Arc;
 
 use flock_core::nft::{Batch, Observed, Table, TableId};
-use flock_core::steering::Ruleset;
 
 use self::actor::Request;
 use super::LinuxKernel;
@@ -52,10 +51,6 @@ impl Firewall for LinuxKernel {
         self.gates.observe()?;
         let table = table.clone();
         self.nft().ask(|answer| Request::Observe { table, answer }).await
-    }
-
-    async fn set_steering_table(&self, desired: Option<&Ruleset>) -> Result<(), KernelError> {
-        super::steering::set_table(self, desired).await
     }
 }
 

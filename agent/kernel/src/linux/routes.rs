@@ -5,8 +5,7 @@ use std::sync::Arc;
 use flock_core::anycast::{self, RouteChange};
 use flock_core::steering::Routing;
 
-use super::steering::routing;
-use super::{LinuxKernel, anycast as form};
+use super::{LinuxKernel, anycast as form, steering};
 use crate::{KernelError, Routes};
 
 impl Routes for LinuxKernel {
@@ -32,12 +31,12 @@ impl Routes for LinuxKernel {
     async fn add_steering(&self, desired: &Routing) -> Result<(), KernelError> {
         self.gates.observe()?;
         let (sysctls, desired) = (self.sysctls.clone(), desired.clone());
-        self.on_node(move |socket| routing::add(socket, &sysctls, &desired)).await
+        self.on_node(move |socket| steering::add(socket, &sysctls, &desired)).await
     }
 
     async fn remove_steering(&self, desired: &Routing) -> Result<(), KernelError> {
         self.gates.observe()?;
         let desired = desired.clone();
-        self.on_node(move |socket| routing::remove(socket, &desired)).await
+        self.on_node(move |socket| steering::remove(socket, &desired)).await
     }
 }

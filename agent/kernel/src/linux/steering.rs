@@ -1,62 +1,171 @@
-//! Established connections stay with their pod.
-//!
-//! * `routing`: policy rules and the pods' routing tables, observed and changed by netlink.
-//! * `nft`: the nftables table, by way of the program `nft`.
-//!
-//! A node that has never steered anything needs no nft.
+//! Established connections stay with their pod: the policy rules and routing tables that obey the marks.
 
-mod nft;
-pub(super) mod routing;
+mod message;
 
-use flock_core::steering::{REMOVAL, Ruleset, Shape, TABLE};
+use std::collections::{BTreeMap, BTreeSet};
 
-use self::nft::{NFT, Refusal};
-use super::LinuxKernel;
-use crate::KernelError;
+use flock_core::attachment::IfName;
+use flock_core::steering::{Path, Routing, Rule};
+use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE};
+use netlink_packet_route::RouteNetlinkMessage;
+use netlink_packet_route::route::{RouteMessage, RouteProtocol};
+use netlink_packet_route::rule::RuleMessage;
+use rustix::io::Errno;
 
-pub(super) async fn set_table(kernel: &LinuxKernel, desired: Option<&Ruleset>) -> Result<(), KernelError> {
-    kernel.gates.observe()?;
-    let desired = desired.cloned();
-    kernel
-        .on_node(move |socket| match &desired {
-            Some(ruleset) => write(ruleset),
-            // As long as a rule or a route of ours is there, so may be the table.
-            None if routing::is_clear(socket)? => Ok(()),
-            None => remove(),
-        })
-        .await
+use self::message::Hop;
+use super::decode;
+use super::errno::Failure;
+use super::rtnetlink::{RouteFilter, Table};
+use super::socket::Socket;
+use super::sysctl::Sysctls;
+use crate::{KernelError, ROUTE_PROTOCOL};
+
+/// What there is of ours, with what it is; none for what flock would not make like that.
+struct Found {
+    rules: Vec<(RuleMessage, Option<Rule>)>,
+    routes: Vec<(RouteMessage, Option<Hop>)>,
+    /// All links, if they are needed.
+    links: BTreeMap<IfName, Link>,
 }
 
-/// Puts the table in the place of what is there, unless it is there already.
-fn write(ruleset: &Ruleset) -> Result<(), KernelError> {
-    if listed().as_ref() == Some(&ruleset.shape) {
-        return Ok(());
+#[derive(Clone, Copy)]
+struct Link {
+    index: u32,
+    /// None without IPv4.
+    src_valid_mark: Option<bool>,
+}
+
+impl Found {
+    /// Looks at what `desired` is to be compared with.
+    fn observe(socket: &mut Socket, desired: &Routing) -> Result<Self, KernelError> {
+        Self::read(socket, desired)
+            .map_err(|failure| failure.of_step("observe policy rules and their routes"))
     }
-    change(&ruleset.text).map_err(|refusal| failed("write", refusal))
-}
 
-/// Where there is no nft, most likely none has ever made the table; one that is there all the same marks packets that no
-/// rule looks at.
-fn remove() -> Result<(), KernelError> {
-    match change(REMOVAL) {
-        Err(Refusal::Missing(_)) => Ok(()),
-        outcome => outcome.map_err(|refusal| failed("remove", refusal)),
+    fn read(socket: &mut Socket, desired: &Routing) -> Result<Self, Failure> {
+        let (rules, routes) = (rules(socket)?, routes(socket)?);
+        let links = if desired.paths.is_empty() { BTreeMap::new() } else { links(socket)? };
+        Ok(Self { rules, routes, links })
+    }
+
+    /// The path as the kernel holds it; none while its link is not there.
+    fn hop(&self, path: &Path) -> Option<Hop> {
+        let link = self.links.get(&path.link)?.index;
+        Some(Hop { table: path.slot.table(), to: path.to, via: path.via, link })
     }
 }
 
-/// All of the text, or nothing.
-fn change(text: &str) -> Result<(), Refusal> {
-    nft::run(NFT, &["-f", "-"], text).map(drop)
+fn rules(socket: &mut Socket) -> Result<Vec<(RuleMessage, Option<Rule>)>, Failure> {
+    let ours = socket.rules()?.into_iter().filter(message::is_our_rule);
+    Ok(ours.map(|rule| (rule.clone(), message::read_rule(&rule))).collect())
 }
 
-/// The table as it is. None if there is none, or if it cannot be listed, which nft tells apart by words only: the
-/// attempt to write it will show.
-fn listed() -> Option<Shape> {
-    let arguments: Vec<&str> = ["-j", "list", "table"].into_iter().chain(TABLE.split(' ')).collect();
-    let listing = nft::run(NFT, &arguments, "").ok()?;
-    Shape::of_listing(&listing).inspect_err(|error| tracing::warn!(%error, "the table is written anew")).ok()
+fn routes(socket: &mut Socket) -> Result<Vec<(RouteMessage, Option<Hop>)>, Failure> {
+    let filter = RouteFilter {
+        table: Table::Any,
+        protocol: Some(RouteProtocol::from(ROUTE_PROTOCOL)),
+        ..RouteFilter::default()
+    };
+    let ours = socket.routes(filter)?.into_iter().filter(message::is_our_route);
+    Ok(ours.map(|route| (route.clone(), Hop::read(&route))).collect())
 }
 
-fn failed(verb: &str, refusal: Refusal) -> KernelError {
-    KernelError::Step { action: format!("{verb} nftables table {TABLE}"), cause: refusal.into() }
+fn links(socket: &mut Socket) -> Result<BTreeMap<IfName, Link>, Failure> {
+    let links = socket.links()?;
+    let links = links.iter().filter_map(|link| {
+        let src_valid_mark = decode::inet_conf(link).map(|conf| conf.src_vmark != 0);
+        Some((decode::name(link)?, Link { index: link.header.index, src_valid_mark }))
+    });
+    Ok(links.collect())
+}
+
+/// Sets the sysctls that are not set, makes the routes that are missing, then the rules. One that fails does not keep
+/// the others from being made; the first failure is returned.
+pub(in super::super) fn add(
+    socket: &mut Socket,
+    sysctls: &Sysctls,
+    desired: &Routing,
+) -> Result<(), KernelError> {
+    let found = Found::observe(socket, desired)?;
+    let present: BTreeSet<&Hop> = found.routes.iter().filter_map(|(_, hop)| hop.as_ref()).collect();
+    let missing = desired.paths.iter().filter_map(|path| Some((path, found.hop(path)?)));
+    let missing = missing.filter(|(_, hop)| !present.contains(hop));
+    let routed = all(missing.map(|(path, hop)| add_route(socket, path, &hop)));
+    let present: BTreeSet<Rule> = found.rules.iter().filter_map(|(_, rule)| *rule).collect();
+    let marks = needs_src_valid_mark(desired, &found).into_iter();
+    all(marks.map(|link| set_src_valid_mark(sysctls, link)))
+        .and(routed)
+        .and(all(desired.rules.difference(&present).map(|rule| add_rule(socket, *rule))))
+}
+
+/// Removes the rules that are not desired, then the routes. One that fails does not keep the others from being
+/// removed; the first failure is returned.
+pub(in super::super) fn remove(socket: &mut Socket, desired: &Routing) -> Result<(), KernelError> {
+    let found = Found::observe(socket, desired)?;
+    let surplus =
+        found.rules.iter().filter(|(_, rule)| !rule.is_some_and(|rule| desired.rules.contains(&rule)));
+    let ruled = all(surplus.map(|(rule, _)| remove_rule(socket, rule)));
+    let hops: BTreeSet<Hop> = desired.paths.iter().filter_map(|path| found.hop(path)).collect();
+    let surplus = found.routes.iter().filter(|(_, hop)| !hop.as_ref().is_some_and(|hop| hops.contains(hop)));
+    ruled.and(all(surplus.map(|(route, _)| remove_route(socket, route))))
+}
+
+/// Goes on after a failure; the first one is returned.
+fn all(attempts: impl Iterator<Item = Result<(), KernelError>>) -> Result<(), KernelError> {
+    let failures: Vec<KernelError> = attempts.filter_map(Result::err).collect();
+    failures.into_iter().next().map_or(Ok(()), Err)
+}
+
+/// The links of pods with IPv4 that are to look up a packet's sender with its mark, and do not. IPv6 has no such thing.
+fn needs_src_valid_mark<'a>(desired: &'a Routing, found: &Found) -> BTreeSet<&'a IfName> {
+    let links = desired.paths.iter().filter(|path| path.to.is_ipv4()).map(|path| &path.link);
+    let unset =
+        |link: &&IfName| found.links.get(*link).is_some_and(|link| link.src_valid_mark == Some(false));
+    links.filter(unset).collect()
+}
+
+/// Stays with the link: it says nothing where packets have no marks.
+fn set_src_valid_mark(sysctls: &Sysctls, link: &IfName) -> Result<(), KernelError> {
+    let path = format!("ipv4/conf/{link}/src_valid_mark");
+    // The link is gone by now.
+    let set = sysctls.write(&path, 1).or_else(|failure| failure.unless(&[Errno::NOENT]));
+    set.map_err(|failure| failure.of_step(format!("set sysctl net/{path} to 1")))
+}
+
+fn add_route(socket: &mut Socket, path: &Path, hop: &Hop) -> Result<(), KernelError> {
+    let message = RouteNetlinkMessage::NewRoute(hop.message());
+    // Another way to the same address is one that the slot's previous pod has left.
+    let added = socket.request(message, NLM_F_CREATE | NLM_F_REPLACE);
+    // The link is gone by now.
+    let added = added.or_else(|failure| failure.unless(&[Errno::NODEV]));
+    let Path { slot, to, via, link } = path;
+    added.map_err(|failure| {
+        failure.of_step(format!("add route {to} via {via} dev {link} table {} (flow slot {slot})", hop.table))
+    })
+}
+
+fn add_rule(socket: &mut Socket, rule: Rule) -> Result<(), KernelError> {
+    let message = RouteNetlinkMessage::NewRule(message::rule(rule));
+    let added = socket.request(message, NLM_F_CREATE | NLM_F_EXCL);
+    added.map_err(|failure| {
+        failure.of_step(format!(
+            "add {} rule of priority {}: {}",
+            rule.family,
+            rule.kind.priority(),
+            rule.kind
+        ))
+    })
+}
+
+fn remove_rule(socket: &mut Socket, rule: &RuleMessage) -> Result<(), KernelError> {
+    let removed = socket.request(RouteNetlinkMessage::DelRule(rule.clone()), 0);
+    let removed = removed.or_else(|failure| failure.unless(&[Errno::NOENT]));
+    removed.map_err(|failure| failure.of_step("remove a policy rule"))
+}
+
+fn remove_route(socket: &mut Socket, route: &RouteMessage) -> Result<(), KernelError> {
+    let removed = socket.request(RouteNetlinkMessage::DelRoute(message::removal(route)), 0);
+    // It went with its link, or was replaced.
+    let removed = removed.or_else(|failure| failure.unless(&[Errno::SRCH, Errno::NODEV]));
+    removed.map_err(|failure| failure.of_step(format!("remove a route of table {}", decode::table(route))))
 }
