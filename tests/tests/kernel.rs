@@ -14,6 +14,8 @@ mod ground;
 mod links;
 #[path = "kernel/marks.rs"]
 mod marks;
+#[path = "kernel/nft.rs"]
+mod nft;
 #[path = "kernel/node.rs"]
 mod node;
 #[path = "kernel/steering.rs"]
@@ -50,6 +52,7 @@ fn all() -> Vec<Trial> {
         watching::trials(),
         steering::trials(),
         marks::trials(),
+        nft::trials(),
     ]
     .concat();
     trials.into_iter().map(|(name, body)| trial(name, body)).collect()
