@@ -17,7 +17,7 @@ mod members;
 mod programmer;
 mod steerer;
 
-pub use announcer::Announcer;
+pub use announcer::{Announcer, AnnouncerInputs};
 pub use programmer::Programmer;
 pub use steerer::Steerer;
 
@@ -25,7 +25,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use flock_core::anycast::Groups;
-use tokio::sync::watch;
 
 /// Anycast as it is, for people.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -69,13 +68,4 @@ impl Withheld {
             Withheld::NotElected => "other nodes advertise it (maxAdvertisers of its AddressPool)",
         }
     }
-}
-
-/// Tells those who follow, if there is something to tell.
-fn publish_change<T: PartialEq>(to: &watch::Sender<T>, value: T) {
-    to.send_if_modified(|current| {
-        let changed = *current != value;
-        *current = value;
-        changed
-    });
 }

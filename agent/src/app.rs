@@ -26,16 +26,16 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use flock_core::anycast::Announcement;
 use flock_core::bgp::secrets::Secrets;
-use flock_kernel::Kernel;
+use flock_kernel::{Kernel, Links, Node};
 use flock_rpc::tombstone;
 use tokio::net::UnixListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::anycast::{Announcer, AnycastView, Programmer, Steerer};
+use crate::admission::AdmitAll;
+use crate::anycast::{Announcer, AnnouncerInputs, AnycastView, Programmer, Steerer};
 use crate::api::client::{self, Access};
-use crate::attach::reconcile::Reconciler;
-use crate::attach::{Attachments, Parts};
+use crate::attach::{Attachments, Parts, Publisher, Reconciler};
 use crate::bird::{self, supervisor::Supervisor};
 use crate::bird::{BgpView, ConfFiles, Controller, Inputs};
 use crate::conflist;
@@ -117,9 +117,7 @@ pub async fn run<K: Kernel>(config: Config, kernel: K, files: impl Files) -> any
                 client,
                 node: agent.config.node.clone(),
                 own,
-                attachments: Arc::clone(&agent.attachments),
-                bgp: agent.views.bgp.subscribe(),
-                anycast: agent.views.anycast.subscribe(),
+                inputs: agent.report_inputs(),
                 bird: bird::socket(&agent.config.run_dir),
                 notices: told,
             };
@@ -167,12 +165,27 @@ impl<K: Kernel, S: Source> Agent<K, S> {
             clock: Box::new(SystemClock),
             tombstones: tombstone::socket_dir(&socket(&config)),
             notices,
+            admission: Arc::new(AdmitAll),
         }));
         attachments.recover().await.context("cannot recover the node's attachments")?;
         if let Err(error) = attachments.reconcile().await {
             tracing::error!(%error, "the first reconcile failed; it will be tried again");
         }
+        attachments.publish();
         Ok(Self { config, attachments, events, views: Views::default() })
+    }
+
+    fn report_inputs(&self) -> report::Inputs {
+        report::Inputs {
+            desired: self.attachments.follow_desired(),
+            known: self.attachments.source().follow_known(),
+            not_ready: self.attachments.follow_not_ready(),
+            usage: self.attachments.follow_usage(),
+            records: self.attachments.follow_records(),
+            host: self.attachments.follow_host(),
+            bgp: self.views.bgp.subscribe(),
+            anycast: self.views.anycast.subscribe(),
+        }
     }
 
     /// Serves until `shutdown`.
@@ -190,14 +203,12 @@ impl<K: Kernel, S: Source> Agent<K, S> {
             sweep_interval: config.sweep_interval,
         };
         let reconciling = tokio::spawn(reconciler.run(raised(shutdown.clone())));
+        let publisher = Publisher { attachments: Arc::clone(&attachments) };
+        tokio::spawn(publisher.run(raised(shutdown.clone())));
         // BIRD is started with what is there, whether the source is known or not.
         let conf = ConfFiles::open(Disk, &config.run_dir)?;
         start_supervisor(&config, conf.last_good(), &shutdown);
         start_metrics(&config, &attachments, &views, &shutdown);
-        if let Some(folders) = config.cni.clone() {
-            let keeping = conflist::keep(folders, socket(&config), Arc::clone(&attachments));
-            tokio::spawn(until_raised(shutdown.clone(), keeping));
-        }
         let stage = Stage {
             config: config.clone(),
             attachments: Arc::clone(&attachments),
@@ -211,6 +222,11 @@ impl<K: Kernel, S: Source> Agent<K, S> {
         let socket = socket(&config);
         let listener = listen(&socket)?;
         tracing::info!(node = config.node, socket = %socket.display(), version = env!("CARGO_PKG_VERSION"), "serving");
+        // Runtimes that read it call the socket.
+        if let Some(folders) = config.cni.clone() {
+            let keeping = conflist::keep(folders, socket.clone(), attachments.follow_not_ready());
+            tokio::spawn(until_raised(shutdown.clone(), keeping));
+        }
         let parts = rpc::Parts {
             attachments,
             node: config.node.clone(),
@@ -259,7 +275,14 @@ impl<K: Kernel, S: Source> Stage<K, S> {
     async fn start_anycast(&self) -> watch::Receiver<Arc<Announcement>> {
         let programmer = Programmer::new(self.attachments.kernel().clone());
         let node = self.config.node.clone();
-        let mut announcer = Announcer::new(Arc::clone(&self.attachments), node, programmer.follow());
+        let inputs = AnnouncerInputs {
+            desired: self.attachments.follow_desired(),
+            claimants: self.attachments.follow_claimants(),
+            records: self.attachments.follow_records(),
+            host: self.attachments.follow_host(),
+            programmed: programmer.follow(),
+        };
+        let mut announcer = Announcer::new(node, inputs);
         announcer.settle();
         let groups = announcer.follow_groups();
         let wanted = groups.borrow().clone();
@@ -322,19 +345,20 @@ fn start_supervisor(config: &Config, conf: PathBuf, shutdown: &watch::Receiver<b
     });
 }
 
-fn start_metrics<K: Kernel, S: Source>(
+fn start_metrics<K: Links + Node, S: Source>(
     config: &Config,
     attachments: &Arc<Attachments<K, S>>,
     views: &Views,
     shutdown: &watch::Receiver<bool>,
 ) {
     let Some(address) = config.metrics else { return };
-    let (attachments, bgp) = (Arc::clone(attachments), views.bgp.subscribe());
+    let (addresses, bgp) = (attachments.follow_addresses(), views.bgp.subscribe());
+    let (usage, not_ready) = (attachments.follow_usage(), attachments.follow_not_ready());
     let snapshot = move || Snapshot {
-        attachments: attachments.follow_addresses().borrow().len(),
-        pools: attachments.usage(),
+        attachments: addresses.borrow().len(),
+        pools: usage.borrow().clone(),
         bgp: bgp.borrow().clone(),
-        not_ready: attachments.not_ready(),
+        not_ready: not_ready.borrow().clone(),
     };
     tokio::spawn(metrics::serve(address, snapshot, raised(shutdown.clone())));
 }

@@ -5,12 +5,14 @@
 //! memory is the store's image plus the allocator, which is rebuilt from it.
 
 mod add;
+mod admitting;
 mod check;
 mod claims;
 mod del;
 mod error;
 mod notices;
-pub mod reconcile;
+mod publisher;
+mod reconcile;
 mod records;
 mod recover;
 mod repair;
@@ -18,6 +20,8 @@ mod repair;
 pub use add::{AddCall, Attached};
 pub use check::{CheckCall, Inspection};
 pub use error::AttachError;
+pub use publisher::Publisher;
+pub use reconcile::Reconciler;
 pub use repair::Reconciled;
 
 use std::collections::BTreeSet;
@@ -25,18 +29,18 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use flock_core::attachment::AttachmentId;
-use flock_core::claim::Ownership;
 use flock_core::desired::Desired;
 use flock_core::host::NodeView;
-use flock_core::ipam::Allocator;
+use flock_core::ipam::{Allocator, PoolUsage};
 use flock_core::prefix::PodAddresses;
-use flock_core::record::{Claimants, Record};
+use flock_core::record::{Claimants, Record, Records};
 use flock_core::recovery::owns;
 use flock_core::steering::FlowSlot;
 use flock_kernel::{Links, Node};
-use records::Records;
+use records::RecordTable;
 use tokio::sync::watch;
 
+use crate::admission::Admission;
 use crate::environment::Clock;
 use crate::locks::Locks;
 use crate::notice::Notices;
@@ -52,17 +56,23 @@ pub struct Attachments<K, S> {
     /// Where the plugin leaves the DELs that the agent missed.
     tombstones: PathBuf,
     notices: Notices,
+    admission: Arc<dyn Admission>,
     locks: Locks,
     table: Mutex<Table>,
     /// What the last look at the kernel said of the node.
     host: watch::Sender<NodeView>,
+    /// Why the node cannot take pods; none: it can.
+    not_ready: watch::Sender<Option<String>>,
+    usage: watch::Sender<Vec<PoolUsage>>,
 }
 
 /// What is known of all attachments. Held for moments, never across an await.
 #[derive(Default)]
 struct Table {
-    records: Records,
+    records: RecordTable,
     allocator: Allocator,
+    /// The attachments that were admitted since the agent was started.
+    admitted: BTreeSet<AttachmentId>,
     /// The mark that was given last.
     last_slot: Option<FlowSlot>,
 }
@@ -81,15 +91,28 @@ pub struct Parts<K, S> {
     pub tombstones: PathBuf,
     /// What people are told.
     pub notices: Notices,
+    /// What must be in force for a pod before its link comes up.
+    pub admission: Arc<dyn Admission>,
 }
 
 impl<K: Links + Node, S: Source> Attachments<K, S> {
     /// Knows nothing yet: [`Attachments::recover`] comes first.
     pub fn new(parts: Parts<K, S>) -> Self {
-        let Parts { kernel, source, store, clock, tombstones, notices } = parts;
-        let table = Mutex::new(Table::default());
-        let host = watch::channel(NodeView::default()).0;
-        Self { kernel, source, store, clock, tombstones, notices, locks: Locks::default(), table, host }
+        let Parts { kernel, source, store, clock, tombstones, notices, admission } = parts;
+        Self {
+            kernel,
+            source,
+            store,
+            clock,
+            tombstones,
+            notices,
+            admission,
+            locks: Locks::default(),
+            table: Mutex::default(),
+            host: watch::Sender::default(),
+            not_ready: watch::Sender::new(Some("the agent is starting".to_owned())),
+            usage: watch::Sender::default(),
+        }
     }
 
     /// What is wanted right now.
@@ -109,7 +132,7 @@ impl<K: Links + Node, S: Source> Attachments<K, S> {
 
     /// All records, by attachment.
     pub fn records(&self) -> Vec<Record> {
-        self.table().records.values().cloned().collect()
+        self.table().records.all().values().map(|record| Record::clone(record)).collect()
     }
 
     /// The node as last seen.
@@ -122,6 +145,21 @@ impl<K: Links + Node, S: Source> Attachments<K, S> {
         self.host.subscribe()
     }
 
+    /// Follows all records.
+    pub fn follow_records(&self) -> watch::Receiver<Records> {
+        self.table().records.follow()
+    }
+
+    /// Follows why the node cannot take pods; none: it can.
+    pub fn follow_not_ready(&self) -> watch::Receiver<Option<String>> {
+        self.not_ready.subscribe()
+    }
+
+    /// Follows how full the node's pools are.
+    pub fn follow_usage(&self) -> watch::Receiver<Vec<PoolUsage>> {
+        self.usage.subscribe()
+    }
+
     /// Follows the addresses of the attachments that are ready.
     pub fn follow_addresses(&self) -> watch::Receiver<BTreeSet<PodAddresses>> {
         self.table().records.follow_addresses()
@@ -132,23 +170,18 @@ impl<K: Links + Node, S: Source> Attachments<K, S> {
         self.table().records.follow_claimants()
     }
 
-    /// What claims are judged by, as of now.
-    pub(crate) fn ownership(&self) -> Ownership {
-        Ownership::new(&self.desired(), &self.host_view(), self.table().records.values())
-    }
-
     /// Where what is wanted comes from.
     pub fn source(&self) -> &S {
         &self.source
     }
 
     /// The node's kernel.
-    pub(crate) fn kernel(&self) -> &K {
+    pub fn kernel(&self) -> &K {
         &self.kernel
     }
 
     /// How full the node's pools are.
-    pub fn usage(&self) -> Vec<flock_core::ipam::PoolUsage> {
+    pub fn usage(&self) -> Vec<PoolUsage> {
         let Some(plan) = self.desired().node.clone() else { return Vec::new() };
         let now = self.clock.now();
         self.table().allocator.usage(&plan.pools, now, plan.cooldown)
@@ -179,7 +212,7 @@ impl<K: Links + Node, S: Source> Attachments<K, S> {
     }
 
     fn record(&self, id: &AttachmentId) -> Option<Record> {
-        self.table().records.get(id).cloned()
+        self.table().records.get(id)
     }
 
     /// The facts of a record's host link, if there is one and it is the record's.

@@ -8,16 +8,13 @@ mod portmap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
-use flock_kernel::Kernel;
+use tokio::sync::watch;
 
 use self::portmap::Portmap;
-use crate::attach::Attachments;
 use crate::install::PLUGIN;
 use crate::replace;
-use crate::source::Source;
 
 /// The file's name: runtimes take the first one in the alphabet.
 pub const FILE: &str = "01-flock.conflist";
@@ -39,13 +36,9 @@ pub struct Folders {
 }
 
 /// Puts flock's configuration there as soon as the node can take pods, and again whenever somebody takes it away.
-pub async fn keep<K: Kernel, S: Source>(
-    folders: Folders,
-    socket: PathBuf,
-    attachments: Arc<Attachments<K, S>>,
-) {
-    while attachments.not_ready().is_some() {
-        tokio::time::sleep(LOOK).await;
+pub async fn keep(folders: Folders, socket: PathBuf, mut not_ready: watch::Receiver<Option<String>>) {
+    if not_ready.wait_for(Option::is_none).await.is_err() {
+        return;
     }
     let mut keeper = Keeper::new(folders, socket);
     loop {

@@ -7,16 +7,18 @@
 //!   from Kubernetes.
 //! * [`rpc`]: the service that the plugin and flockctl call.
 //! * [`attach`]: ADD, DEL, CHECK, GC, recovery and repair, each attachment under its own lock ([`locks`]).
+//! * [`admission`]: what must be in force before a pod's link comes up.
 //! * [`store`]: what survives the process.
 //! * [`anycast`]: which addresses are served by which pods, the routes to them, and what routers are told of them.
 //! * [`bird`]: what BIRD is to run, and what its sessions do. [`bird_stop`]: how it is ended.
 //! * [`report`]: what others are told: status, conditions, Events ([`notice`]), metrics.
 //! * [`install`], [`conflist`]: what the runtime executes and reads ([`replace`]). [`uninstall`]: all of it goes.
-//! * [`environment`]: time and randomness. [`cli`]: flockctl.
+//! * [`environment`]: time and randomness. [`publish`]: telling those who follow. [`cli`]: flockctl.
 
 // Nobody outside this workspace uses the crate: what a name says need not be said again.
 #![allow(missing_docs)]
 
+pub mod admission;
 pub mod anycast;
 pub mod api;
 pub mod app;
@@ -29,6 +31,7 @@ pub mod environment;
 pub mod install;
 pub mod locks;
 pub mod notice;
+pub mod publish;
 pub mod replace;
 pub mod report;
 pub mod rpc;

@@ -18,30 +18,45 @@ pub mod status;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use flock_kernel::Kernel;
+use flock_core::desired::Desired;
+use flock_core::host::NodeView;
+use flock_core::ipam::PoolUsage;
+use flock_core::record::Records;
 use tokio::sync::{mpsc, watch};
 
 use crate::anycast::AnycastView;
-use crate::attach::Attachments;
 use crate::bird::BgpView;
 use crate::notice::Notice;
-use crate::source::Source;
 use crate::source::own::OwnObjects;
 
-/// What the API server is told of, and who is told what it says.
-pub struct Parts<K, S> {
+/// What reports are made of.
+#[derive(Debug, Clone)]
+pub struct Inputs {
+    /// What is wanted of the node.
+    pub desired: watch::Receiver<Arc<Desired>>,
+    /// Whether that is known.
+    pub known: watch::Receiver<bool>,
+    /// Why the node cannot take pods; none: it can.
+    pub not_ready: watch::Receiver<Option<String>>,
+    /// How full its pools are.
+    pub usage: watch::Receiver<Vec<PoolUsage>>,
+    /// Its attachments.
+    pub records: watch::Receiver<Records>,
+    /// Its uplinks and addresses.
+    pub host: watch::Receiver<NodeView>,
+    pub bgp: watch::Receiver<Arc<BgpView>>,
+    pub anycast: watch::Receiver<Arc<AnycastView>>,
+}
+
+/// What the API server is told of.
+pub struct Parts {
     /// The connection.
     pub client: kube::Client,
     /// The node's name.
     pub node: String,
     /// The node's own objects.
     pub own: OwnObjects,
-    /// Readiness, pools, records.
-    pub attachments: Arc<Attachments<K, S>>,
-    /// BGP, as it is.
-    pub bgp: watch::Receiver<Arc<BgpView>>,
-    /// Anycast, as it is.
-    pub anycast: watch::Receiver<Arc<AnycastView>>,
+    pub inputs: Inputs,
     /// BIRD's control socket.
     pub bird: PathBuf,
     /// What becomes Events.
@@ -49,7 +64,7 @@ pub struct Parts<K, S> {
 }
 
 /// Starts all that speaks with the API server, until `shutdown`.
-pub fn start<K: Kernel, S: Source>(parts: Parts<K, S>, shutdown: &watch::Receiver<bool>) {
+pub fn start(parts: Parts, shutdown: &watch::Receiver<bool>) {
     spawn(shutdown, status::keep(&parts));
     spawn(shutdown, condition::keep(&parts));
     spawn(shutdown, events::send(parts));

@@ -36,17 +36,34 @@ pub trait Source: Send + Sync + 'static {
     /// Follows what is wanted. Until [`Source::known`] is done it is empty and means nothing.
     fn desired(&self) -> watch::Receiver<Arc<Desired>>;
 
-    /// Waits until what is wanted is known as a whole. Nothing may be programmed, or taken away, before.
-    fn known(&self) -> impl Future<Output = ()> + Send;
+    /// Follows whether what is wanted is known as a whole. Nothing may be programmed, or taken away, before.
+    fn follow_known(&self) -> watch::Receiver<bool>;
 
-    /// Why nothing is known yet, or why what is known may be old; none: it is known and fresh. For people.
-    fn trouble(&self) -> Option<String>;
+    /// Follows why nothing is known yet, or why what is known may be old; none: it is known and fresh. For people.
+    fn follow_trouble(&self) -> watch::Receiver<Option<String>>;
+
+    /// Waits until what is wanted is known as a whole.
+    fn known(&self) -> impl Future<Output = ()> + Send {
+        until(self.follow_known())
+    }
+
+    /// Why nothing is known yet, or why what is known may be old, as of now.
+    fn trouble(&self) -> Option<String> {
+        self.follow_trouble().borrow().clone()
+    }
 
     /// Looks again now, because `pod` was asked for and is not known; where the runtime says its UID, for that one.
     fn refresh(&self, pod: &PodName, uid: Option<&str>) -> impl Future<Output = ()> + Send;
 
     /// What a person does to make `object` known, for the error of one that is not.
     fn advice(&self, object: &str) -> String;
+}
+
+/// Waits until it is so. A sender that is gone says nothing any more: then for ever.
+pub async fn until(mut known: watch::Receiver<bool>) {
+    if known.wait_for(|known| *known).await.is_err() {
+        std::future::pending::<()>().await;
+    }
 }
 
 /// Says what was obeyed before, or never was.

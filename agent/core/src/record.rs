@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -43,6 +44,9 @@ pub struct Record {
     /// When the ADD came.
     pub created: Timestamp,
 }
+
+/// All attachments of a node.
+pub type Records = BTreeMap<AttachmentId, Arc<Record>>;
 
 /// The attachments that are ready and have addresses which their pods have named.
 pub type Claimants = BTreeMap<AttachmentId, Record>;

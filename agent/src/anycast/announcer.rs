@@ -9,28 +9,33 @@ use std::time::{Duration, Instant};
 use flock_core::anycast::{self, Announced, Announcement, Cause, Damped, Damper, Groups};
 use flock_core::claim::{self, Ownership, Use};
 use flock_core::host::NodeView;
-use flock_core::record::Claimants;
-use flock_kernel::Kernel;
+use flock_core::record::{Claimants, Records};
 use tokio::sync::watch;
 
 use super::members::{members, serving_elsewhere};
-use super::{AnycastView, Programmed, Withheld, publish_change};
-use crate::attach::Attachments;
+use super::{AnycastView, Programmed, Withheld};
 use crate::environment::sleep_until;
-use crate::source::Source;
+use crate::publish::publish_change;
 use flock_core::desired::Desired;
 
 /// The cause of an address that is gone is kept for this time: longer than BIRD needs to be told.
 const FORGET: Duration = Duration::from_secs(300);
 
+/// What decisions about anycast addresses follow from.
+#[derive(Debug, Clone)]
+pub struct AnnouncerInputs {
+    pub desired: watch::Receiver<Arc<Desired>>,
+    pub claimants: watch::Receiver<Claimants>,
+    /// Who has which address already. Nothing is decided anew because these change.
+    pub records: watch::Receiver<Records>,
+    pub host: watch::Receiver<NodeView>,
+    pub programmed: watch::Receiver<Programmed>,
+}
+
 /// The decider. It touches nothing: others do.
-pub struct Announcer<K, S> {
-    attachments: Arc<Attachments<K, S>>,
+pub struct Announcer {
     node: String,
-    desired: watch::Receiver<Arc<Desired>>,
-    claimants: watch::Receiver<Claimants>,
-    host: watch::Receiver<NodeView>,
-    programmed: watch::Receiver<Programmed>,
+    inputs: AnnouncerInputs,
     groups: watch::Sender<Groups>,
     announcement: watch::Sender<Arc<Announcement>>,
     view: watch::Sender<Arc<AnycastView>>,
@@ -41,20 +46,12 @@ pub struct Announcer<K, S> {
     started: Instant,
 }
 
-impl<K: Kernel, S: Source> Announcer<K, S> {
+impl Announcer {
     /// Knows nothing yet: [`Announcer::settle`] comes first.
-    pub fn new(
-        attachments: Arc<Attachments<K, S>>,
-        node: String,
-        programmed: watch::Receiver<Programmed>,
-    ) -> Self {
+    pub fn new(node: String, inputs: AnnouncerInputs) -> Self {
         Self {
-            desired: attachments.follow_desired(),
-            claimants: attachments.follow_claimants(),
-            host: attachments.follow_host(),
-            attachments,
             node,
-            programmed,
+            inputs,
             groups: watch::channel(Groups::new()).0,
             announcement: watch::channel(Arc::default()).0,
             view: watch::channel(Arc::default()).0,
@@ -88,10 +85,10 @@ impl<K: Kernel, S: Source> Announcer<K, S> {
             let due = self.due.map(tokio::time::Instant::from_std);
             tokio::select! {
                 () = &mut shutdown => return,
-                Ok(()) = self.desired.changed() => {}
-                Ok(()) = self.claimants.changed() => {}
-                Ok(()) = self.host.changed() => {}
-                Ok(()) = self.programmed.changed() => {}
+                Ok(()) = self.inputs.desired.changed() => {}
+                Ok(()) = self.inputs.claimants.changed() => {}
+                Ok(()) = self.inputs.host.changed() => {}
+                Ok(()) = self.inputs.programmed.changed() => {}
                 () = sleep_until(due) => {}
             }
         }
@@ -100,10 +97,10 @@ impl<K: Kernel, S: Source> Announcer<K, S> {
     /// One look at everything, and what follows from it.
     pub fn settle(&mut self) {
         let seen = Instant::now();
-        let desired = self.desired.borrow_and_update().clone();
-        let claimants = self.claimants.borrow_and_update().clone();
-        self.host.mark_unchanged();
-        let ownership = self.attachments.ownership();
+        let desired = self.inputs.desired.borrow_and_update().clone();
+        let claimants = self.inputs.claimants.borrow_and_update().clone();
+        let host = self.inputs.host.borrow_and_update().clone();
+        let ownership = Ownership::new(&desired, &host, &self.inputs.records.borrow());
         let groups = anycast::resolve(&members(&claimants, &desired, &ownership));
         for (address, text) in anycast::causes(&self.groups.borrow(), &groups) {
             tracing::info!(%address, cause = text, "anycast");
@@ -128,7 +125,7 @@ impl<K: Kernel, S: Source> Announcer<K, S> {
         ownership: &Ownership,
     ) -> (BTreeSet<IpAddr>, BTreeMap<IpAddr, Withheld>) {
         let elsewhere = serving_elsewhere(desired, &self.node, ownership);
-        let programmed = self.programmed.borrow_and_update().routed.clone();
+        let programmed = self.inputs.programmed.borrow_and_update().routed.clone();
         let none = BTreeSet::new();
         let (mut wanted, mut withheld) = (BTreeSet::new(), BTreeMap::new());
         for address in
@@ -163,7 +160,7 @@ impl<K: Kernel, S: Source> Announcer<K, S> {
             *current = Arc::new(Announcement { announced: told, claimable, causes: self.causes.clone() });
             changed
         });
-        let problem = self.programmed.borrow().problem.clone();
+        let problem = self.inputs.programmed.borrow().problem.clone();
         let view = Arc::new(AnycastView { groups: groups.clone(), announced, withheld, problem });
         publish_change(&self.view, view);
         publish_change(&self.groups, groups);

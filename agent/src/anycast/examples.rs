@@ -15,6 +15,7 @@ use crate::source::manifests::Manifests;
 use flock_core::claim::Ownership;
 use flock_core::desired::Desired;
 use flock_core::host::NodeView;
+use flock_core::record::Records;
 
 const NODE: &str = r#"
 apiVersion: flock.fritzlab.net/v1alpha1
@@ -68,7 +69,7 @@ fn every_pod_of_the_examples_may_have_what_it_asks_for() {
             "{}",
             file.display()
         );
-        let ownership = Ownership::new(&desired, &NodeView::default(), std::iter::empty());
+        let ownership = Ownership::new(&desired, &NodeView::default(), &Records::new());
         for pod in text.split("\n---\n").filter_map(pod) {
             let (intent, warnings) = intent::resolve(desired.node.as_ref().unwrap(), &pod).unwrap();
             assert_eq!(warnings, []);

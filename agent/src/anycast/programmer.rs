@@ -9,7 +9,8 @@ use flock_core::anycast::{self, Groups, route_changes};
 use flock_kernel::{KernelError, Routes};
 use tokio::sync::watch;
 
-use super::{Programmed, publish_change};
+use super::Programmed;
+use crate::publish::publish_change;
 
 /// After a failure.
 const TRY_AGAIN: Duration = Duration::from_secs(1);

@@ -13,8 +13,8 @@ use flock_kernel::{Firewall, Routes};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::publish_change;
 use crate::environment::sleep_until;
+use crate::publish::publish_change;
 
 /// After a failure.
 const TRY_AGAIN: Duration = Duration::from_secs(5);

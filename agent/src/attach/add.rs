@@ -95,7 +95,7 @@ impl<K: Links + Node, S: Source> Attachments<K, S> {
         };
         let attached = self.answer(record);
         let spec = attached.record.link(attached.mtu);
-        self.kernel.change_link(&spec, &plan(&spec, &observed, Scope::Attach)).await?;
+        self.bring_up(&attached.record, &spec, &plan(&spec, &observed, Scope::Attach)).await?;
         Ok(attached)
     }
 
@@ -193,7 +193,7 @@ impl<K: Links + Node, S: Source> Attachments<K, S> {
     ) -> Result<Option<Record>, AttachError> {
         let now = self.clock.now();
         let mut table = self.table();
-        if table.records.values().any(|record| record.host_link == *name) {
+        if table.records.all().values().any(|record| record.host_link == *name) {
             return Ok(None);
         }
         let claimed = self.claim(intent, &mut table)?;
@@ -222,7 +222,7 @@ impl<K: Links + Node, S: Source> Attachments<K, S> {
         self.await_loopback(record).await?;
         let nothing = PodObserved::Facts(BTreeSet::new());
         let observed = Observed { host: remnant.then(BTreeSet::new), pod: nothing };
-        self.kernel.change_link(&spec, &plan(&spec, &observed, Scope::Attach)).await?;
+        self.bring_up(record, &spec, &plan(&spec, &observed, Scope::Attach)).await?;
         let ready = record.in_phase(Phase::Ready);
         self.store.save(&ready)?;
         self.table().records.insert(ready.clone());

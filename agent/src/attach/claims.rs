@@ -20,7 +20,7 @@ impl<K: Links + Node, S: Source> Attachments<K, S> {
         if addresses.is_empty() && anycast.is_empty() {
             return Ok(Claimed::default());
         }
-        Ownership::new(&self.desired(), &self.host_view(), table.records.values()).admit_all(
+        Ownership::new(&self.desired(), &self.host_view(), &table.records.all()).admit_all(
             intent.pod(),
             &addresses,
             &anycast,
@@ -46,7 +46,7 @@ impl<K: Links + Node, S: Source> Attachments<K, S> {
 impl Table {
     /// A mark that no other attachment's connections have.
     fn slot(&mut self) -> Result<FlowSlot, AttachError> {
-        let taken = self.records.values().filter_map(|record| record.claimed.slot).collect();
+        let taken = self.records.all().values().filter_map(|record| record.claimed.slot).collect();
         let slot = FlowSlot::next(&taken, self.last_slot).ok_or(AttachError::NoSlot)?;
         self.last_slot = Some(slot);
         Ok(slot)

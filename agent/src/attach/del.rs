@@ -129,6 +129,7 @@ impl<K: Links + Node, S: Source> Attachments<K, S> {
         if self.own_host_link(record).await?.is_some() {
             self.kernel.delete_link(&record.host_link).await?;
         }
+        self.release(&record.id).await;
         Ok(())
     }
 }

@@ -9,6 +9,7 @@ use flock_core::ipam::IpamError;
 use flock_kernel::KernelError;
 use flock_rpc::error::CniCode;
 
+use crate::admission::AdmissionError;
 use crate::store::StoreError;
 
 /// A failed call.
@@ -53,6 +54,9 @@ pub enum AttachError {
     /// The kernel refuses.
     #[error(transparent)]
     Kernel(#[from] KernelError),
+    /// What the pod needs before its link comes up is not in force.
+    #[error("the pod is not admitted to the network: {0}: try again")]
+    Admission(#[from] AdmissionError),
     /// Every name for the host link is somebody else's.
     #[error(
         "no free name for the host link of {0}: {1} is one of too many interfaces flock did not make; remove them"
@@ -99,9 +103,10 @@ impl AttachError {
     /// The CNI error code.
     pub fn code(&self) -> CniCode {
         match self {
-            AttachError::NotReady(_) | AttachError::UnknownPod { .. } | AttachError::OtherPod { .. } => {
-                CniCode::TryAgain
-            }
+            AttachError::NotReady(_)
+            | AttachError::Admission(_)
+            | AttachError::UnknownPod { .. }
+            | AttachError::OtherPod { .. } => CniCode::TryAgain,
             AttachError::Intent(_) | AttachError::Claim(_) => CniCode::InvalidPod,
             AttachError::Ipam(_) | AttachError::NoSlot => CniCode::NoAddress,
             AttachError::Store(_) => CniCode::Io,

@@ -33,6 +33,7 @@ fn reason(error: &AttachError) -> Option<&'static str> {
         AttachError::Ipam(IpamError::AlreadyHeld { .. }) => None,
         AttachError::Ipam(_) | AttachError::NoSlot => Some("NoAddress"),
         AttachError::NotReady(_)
+        | AttachError::Admission(_)
         | AttachError::UnknownPod { .. }
         | AttachError::OtherPod { .. }
         | AttachError::Store(_)

@@ -1,49 +1,48 @@
 //! The records in memory, and who follows what they give.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use flock_core::attachment::AttachmentId;
 use flock_core::prefix::PodAddresses;
-use flock_core::record::{Claimants, Phase, Record};
+use flock_core::record::{Claimants, Phase, Record, Records};
 use tokio::sync::watch;
 
-/// All records, by attachment. Whoever changes them tells those who advertise the pods' addresses.
-#[derive(Debug)]
-pub(super) struct Records {
-    by_id: BTreeMap<AttachmentId, Record>,
+/// All records, by attachment. Whoever changes them tells those who follow.
+#[derive(Debug, Default)]
+pub(super) struct RecordTable {
+    all: watch::Sender<Records>,
     ready: watch::Sender<BTreeSet<PodAddresses>>,
     claimants: watch::Sender<Claimants>,
 }
 
-impl Default for Records {
-    fn default() -> Self {
-        Self {
-            by_id: BTreeMap::new(),
-            ready: watch::channel(BTreeSet::new()).0,
-            claimants: watch::channel(Claimants::new()).0,
-        }
-    }
-}
-
-impl Records {
-    pub(super) fn get(&self, id: &AttachmentId) -> Option<&Record> {
-        self.by_id.get(id)
+impl RecordTable {
+    /// All of them. Not to be held across an await, nor while one is changed.
+    pub(super) fn all(&self) -> watch::Ref<'_, Records> {
+        self.all.borrow()
     }
 
-    pub(super) fn values(&self) -> impl Iterator<Item = &Record> {
-        self.by_id.values()
+    pub(super) fn get(&self, id: &AttachmentId) -> Option<Record> {
+        self.all().get(id).map(|record| Record::clone(record))
     }
 
     /// In the place of the attachment's former record.
-    pub(super) fn insert(&mut self, record: Record) {
+    pub(super) fn insert(&self, record: Record) {
         let (addresses, ready) = (record.addresses, record.phase == Phase::Ready);
         self.note_claims(&record, ready);
-        self.by_id.insert(record.id.clone(), record);
+        self.all.send_modify(|all| {
+            all.insert(record.id.clone(), Arc::new(record));
+        });
         self.ready.send_if_modified(|all| if ready { all.insert(addresses) } else { all.remove(&addresses) });
     }
 
-    pub(super) fn remove(&mut self, id: &AttachmentId) {
-        if let Some(record) = self.by_id.remove(id) {
+    pub(super) fn remove(&self, id: &AttachmentId) {
+        let mut removed = None;
+        self.all.send_if_modified(|all| {
+            removed = all.remove(id);
+            removed.is_some()
+        });
+        if let Some(record) = removed {
             self.note_claims(&record, false);
             self.ready.send_if_modified(|all| all.remove(&record.addresses));
         }
@@ -57,6 +56,10 @@ impl Records {
                 all.remove(&record.id).is_some()
             }
         });
+    }
+
+    pub(super) fn follow(&self) -> watch::Receiver<Records> {
+        self.all.subscribe()
     }
 
     pub(super) fn follow_claimants(&self) -> watch::Receiver<Claimants> {

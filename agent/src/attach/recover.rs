@@ -1,6 +1,6 @@
 //! What a restart finds.
 
-use flock_core::record::Record;
+use flock_core::record::{Phase, Record};
 use flock_core::recovery::{self, Recovery};
 use flock_kernel::{Links, Node};
 
@@ -12,6 +12,8 @@ impl<K: Links + Node, S: Source> Attachments<K, S> {
     /// Joins store and kernel: comes before anything else is asked of the agent. Attachments that are ready go on
     /// untouched, interrupted ones are removed, lost ones are rebuilt.
     pub async fn recover(&self) -> Result<(), AttachError> {
+        // Whoever is known to nobody passes nothing, from here on.
+        self.admission.prepare().await?;
         let contents = self.store.load()?;
         contents.damaged.iter().for_each(report);
         let links = self.kernel.host().await?.flock_links;
@@ -34,6 +36,7 @@ impl<K: Links + Node, S: Source> Attachments<K, S> {
             self.store.save(&record)?;
             self.take_in(record);
         }
+        self.admit_all().await;
         for record in interrupted {
             tracing::info!(attachment = %record.id, pod = %record.pod, phase = record.phase.as_str(), "was interrupted; removing what is left");
             // What fails stays noted; the sweep tries again.
@@ -43,6 +46,16 @@ impl<K: Links + Node, S: Source> Attachments<K, S> {
         }
         self.replay_tombstones().await;
         Ok(())
+    }
+
+    /// Pods that run go on running: what is in force for them is what an earlier agent has left, and it is made right now,
+    /// or by the repair that follows.
+    async fn admit_all(&self) {
+        for record in self.records().into_iter().filter(|record| record.phase == Phase::Ready) {
+            if let Err(error) = self.admit(&record).await {
+                tracing::warn!(attachment = %record.id, pod = %record.pod, %error, "cannot admit it yet; will try again");
+            }
+        }
     }
 
     fn take_in(&self, record: Record) {

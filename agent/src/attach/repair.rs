@@ -40,7 +40,8 @@ impl<K: Links + Node, S: Source> Attachments<K, S> {
         let mut vanished = BTreeSet::new();
         let mtu = self.host_view().mtu;
         for record in self.records() {
-            if record.phase == Phase::Ready && !drifted(&record, &state, mtu) {
+            let is_right = self.is_admitted(&record.id) && !drifted(&record, &state, mtu);
+            if record.phase == Phase::Ready && is_right {
                 continue;
             }
             match self.repair(&record.id).await {
@@ -99,10 +100,11 @@ impl<K: Links + Node, S: Source> Attachments<K, S> {
         let spec = record.link(self.host_view().mtu);
         let changes = plan(&spec, &observed, Scope::HostRepair);
         if changes.is_empty() {
+            self.admit(record).await?;
             return Ok(if observed.host.is_none() { Repair::Vanished } else { Repair::Done });
         }
         tracing::warn!(attachment = %record.id, pod = %record.pod, drift = summary(&changes), "repairing");
-        self.kernel.change_link(&spec, &changes).await?;
+        self.bring_up(record, &spec, &changes).await?;
         Ok(Repair::Done)
     }
 
@@ -115,6 +117,7 @@ impl<K: Links + Node, S: Source> Attachments<K, S> {
                 .end_rest(address)
                 .unwrap_or_else(|error| tracing::warn!(%address, %error, "cannot note the end of a rest"));
         }
+        self.publish();
     }
 
     /// Removes an orphan, after a last look.

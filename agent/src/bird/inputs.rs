@@ -93,16 +93,19 @@ impl Inputs {
         };
         let host = self.host.borrow().clone();
         let announcement = self.announced.borrow().clone();
+        // Not held while the configuration is rendered: who changes a pod's record waits for it.
+        let pods = self.pods.borrow().clone();
+        let secrets = self.secrets.borrow().clone();
         let around = Surroundings {
             node: &node.name,
             pools: &node.pools,
             cluster: &desired.cluster,
             subnets: &host.subnets,
             uplinks: &host.uplinks,
-            pods: &self.pods.borrow(),
+            pods: &pods,
             announced: &announcement.announced,
             claimable: &announcement.claimable,
-            passwords: &passwords(plan, &self.secrets.borrow()),
+            passwords: &passwords(plan, &secrets),
             bird,
         };
         let Resolved { config, refused } =

@@ -5,11 +5,10 @@ use std::net::IpAddr;
 use std::path::Path;
 
 use flock_core::anycast::{Group, Seat, Standing};
-use flock_core::attachment::AttachmentId;
 use flock_core::bgp::status::ConfigStatus;
 use flock_core::pod::Readiness;
 use flock_core::prefix::Family;
-use flock_core::record::Record;
+use flock_core::record::{Record, Records};
 use flock_crds::anycast::{AnycastPodStatus, AnycastStatus};
 use jiff::Timestamp;
 
@@ -35,11 +34,7 @@ pub async fn told(bgp: &BgpView, socket: &Path) -> Result<Told, String> {
 }
 
 /// NodeConfig `status.anycast`. `told` is what BIRD says, or why nobody knows.
-pub fn node_status(
-    view: &AnycastView,
-    records: &BTreeMap<AttachmentId, Record>,
-    told: &Result<Told, String>,
-) -> Vec<AnycastStatus> {
+pub fn node_status(view: &AnycastView, records: &Records, told: &Result<Told, String>) -> Vec<AnycastStatus> {
     let mut all: BTreeMap<IpAddr, Group> = view.groups.clone();
     for address in told.iter().flat_map(|told| told.since.keys()) {
         all.entry(*address).or_default();
@@ -50,7 +45,11 @@ pub fn node_status(
         since: told.as_ref().ok().and_then(|told| *told.since.get(address)?).map(|since| since.to_string()),
         peers: told.iter().flat_map(|told| told.peers.get(address)).flatten().cloned().collect(),
         reason: reason(view, *address, told),
-        pods: group.seats.iter().map(|(id, seat)| pod(*address, seat, records.get(id))).collect(),
+        pods: group
+            .seats
+            .iter()
+            .map(|(id, seat)| pod(*address, seat, records.get(id).map(AsRef::as_ref)))
+            .collect(),
     };
     all.iter().map(of).collect()
 }

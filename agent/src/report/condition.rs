@@ -1,29 +1,23 @@
 //! The Node's condition `NetworkUnavailable`, kept as [`flock_core::network`] decides.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use flock_core::bgp::config::BirdIdent;
 use flock_core::bgp::plan::BgpPlan;
-use flock_core::host::NodeView;
 use flock_core::network::{READY, Seen, Sessions, Situation, Verdict, verdict};
-use flock_kernel::Kernel;
 use jiff::Timestamp;
 use kube::Client;
 use serde_json::{Value, json};
-use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::Parts;
 use super::pending_write::Echo;
+use super::{Inputs, Parts};
 use crate::api::backoff::{Attempts, scattered};
 use crate::api::call::{self, CallError, Collection};
-use crate::attach::Attachments;
 use crate::bird::BgpView;
 use crate::environment::{Clock, SystemClock, sleep_until};
-use crate::source::Source;
 use crate::source::own::{OwnNode, OwnObjects, SeenCondition};
-use flock_core::desired::Desired;
+use crate::source::until;
 
 #[cfg(test)]
 mod tests;
@@ -37,17 +31,13 @@ const HEARTBEAT: Duration = Duration::from_secs(60);
 /// Between two writes, whoever else writes.
 const APART: Duration = Duration::from_secs(1);
 
-/// What tells nobody when it changes is looked at this often.
-const LOOK_EVERY: Duration = Duration::from_secs(2);
-
 /// Keeps the condition as it should be, for ever.
-pub(super) fn keep<K: Kernel, S: Source>(parts: &Parts<K, S>) -> impl Future<Output = ()> + use<K, S> {
+pub(super) fn keep(parts: &Parts) -> impl Future<Output = ()> + use<> {
     let keeper = Keeper::new(parts.client.clone(), &parts.node, parts.own.clone(), Box::new(SystemClock));
-    let (attachments, bgp) = (parts.attachments.clone(), parts.bgp.clone());
+    let inputs = parts.inputs.clone();
     async move {
-        attachments.source().known().await;
-        let (desired, host) = (attachments.follow_desired(), attachments.follow_host());
-        keeper.run(Observer { attachments, desired, host, bgp, required_since: None }).await;
+        until(inputs.known.clone()).await;
+        keeper.run(Observer { inputs, required_since: None }).await;
     }
 }
 
@@ -79,35 +69,30 @@ trait Looker {
     async fn changed(&mut self);
 }
 
-struct Observer<K, S> {
-    attachments: Arc<Attachments<K, S>>,
-    desired: watch::Receiver<Arc<Desired>>,
-    host: watch::Receiver<NodeView>,
-    bgp: watch::Receiver<Arc<BgpView>>,
+struct Observer {
+    inputs: Inputs,
     required_since: Option<Instant>,
 }
 
-impl<K: Kernel, S: Source> Looker for Observer<K, S> {
+impl Looker for Observer {
     fn look(&mut self) -> Look {
-        self.host.mark_unchanged();
-        let desired = self.desired.borrow_and_update().clone();
+        let desired = self.inputs.desired.borrow_and_update().clone();
         let plan = desired.node.as_ref().and_then(|node| node.bgp.as_ref());
         let required = plan.and_then(|plan| Some((plan, plan.require_established?)));
         let sessions = required.map(|(plan, required)| Sessions {
             required,
             peers: plan.peers.len(),
-            established: established(plan, &self.bgp.borrow_and_update()),
+            established: established(plan, &self.inputs.bgp.borrow_and_update()),
             waited: self.required_since.get_or_insert_with(Instant::now).elapsed(),
         });
-        Look { not_ready: self.attachments.not_ready(), sessions }
+        Look { not_ready: self.inputs.not_ready.borrow_and_update().clone(), sessions }
     }
 
     async fn changed(&mut self) {
         tokio::select! {
-            Ok(()) = self.desired.changed() => {}
-            Ok(()) = self.host.changed() => {}
-            Ok(()) = self.bgp.changed() => {}
-            () = tokio::time::sleep(LOOK_EVERY) => {}
+            Ok(()) = self.inputs.desired.changed() => {}
+            Ok(()) = self.inputs.not_ready.changed() => {}
+            Ok(()) = self.inputs.bgp.changed() => {}
         }
     }
 }

@@ -13,20 +13,17 @@ mod sender;
 mod tests;
 mod watcher;
 
-use flock_kernel::Kernel;
-
 use self::sender::Sender;
 use self::watcher::Watcher;
 use super::Parts;
 use crate::environment::SystemClock;
 use crate::notice::Notices;
-use crate::source::Source;
 
 /// Tells of everything that there is to tell, for ever.
-pub(super) async fn send<K: Kernel, S: Source>(parts: Parts<K, S>) {
-    let Parts { client, node, own, attachments, bgp, anycast, notices: told, .. } = parts;
+pub(super) async fn send(parts: Parts) {
+    let Parts { client, node, own, inputs, notices: told, .. } = parts;
     let sender = Sender::new(client, node, own.node, Box::new(SystemClock));
     let (notices, seen) = Notices::channel();
-    let watcher = Watcher { attachments, bgp, anycast, notices };
+    let watcher = Watcher { inputs, notices };
     tokio::join!(sender.run(told, seen), watcher.run());
 }

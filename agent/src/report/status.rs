@@ -16,7 +16,6 @@ mod publisher;
 #[cfg(test)]
 mod tests;
 
-use flock_kernel::Kernel;
 use tokio::sync::watch;
 
 pub(super) use self::conditions::shortage;
@@ -24,10 +23,9 @@ use self::observer::Observer;
 use self::publisher::Publisher;
 use super::Parts;
 use crate::environment::SystemClock;
-use crate::source::Source;
 
 /// Keeps the status as it should be, for ever.
-pub(super) fn keep<K: Kernel, S: Source>(parts: &Parts<K, S>) -> impl Future<Output = ()> + use<K, S> {
+pub(super) fn keep(parts: &Parts) -> impl Future<Output = ()> + use<> {
     let facts = watch::channel(None).0;
     let publisher = Publisher::new(
         parts.client.clone(),
@@ -37,10 +35,8 @@ pub(super) fn keep<K: Kernel, S: Source>(parts: &Parts<K, S>) -> impl Future<Out
         Box::new(SystemClock),
     );
     let observer = Observer {
-        attachments: parts.attachments.clone(),
+        inputs: parts.inputs.clone(),
         node: parts.node.clone(),
-        bgp: parts.bgp.clone(),
-        anycast: parts.anycast.clone(),
         bird: parts.bird.clone(),
         own: parts.own.clone(),
         facts,

@@ -94,8 +94,8 @@ impl<K: Kernel, S: Source> Inspect for Service<K, S> {
         let bgp = self.bgp.borrow().clone();
         // Asked now, not remembered.
         let told = report::anycast::told(&bgp, &self.bird).await;
-        let records = self.attachments.records().into_iter().map(|record| (record.id.clone(), record));
-        let status = report::anycast::node_status(&view, &records.collect(), &told);
+        let records = self.attachments.follow_records().borrow().clone();
+        let status = report::anycast::node_status(&view, &records, &told);
         let status = serde_json::to_vec(&status).map_err(|error| Status::internal(error.to_string()))?;
         Ok(Response::new(ShowAnycastResponse { status }))
     }

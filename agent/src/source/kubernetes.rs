@@ -36,6 +36,7 @@ pub use self::kinds::PeerPod;
 use self::shelf::{Change, Kind, Shelf};
 use self::state::{State, Verdict, What};
 use super::{Desired, Source, log_new_problems};
+use crate::publish::publish_change;
 use crate::source::own::{OwnConfig, OwnNode, OwnObjects};
 use crate::store::Disk;
 
@@ -53,6 +54,7 @@ pub struct Cluster {
     news: Notify,
     desired: watch::Sender<Arc<Desired>>,
     known: watch::Sender<bool>,
+    trouble: watch::Sender<Option<String>>,
     own_node: watch::Sender<Option<Arc<OwnNode>>>,
     own_config: watch::Sender<Option<Arc<OwnConfig>>>,
 }
@@ -69,6 +71,7 @@ impl Cluster {
             client,
             node: node.to_owned(),
             patience: timing.refresh,
+            trouble: watch::Sender::new(state.trouble()),
             state: Mutex::new(state),
             news: Notify::new(),
             desired: watch::Sender::default(),
@@ -129,10 +132,13 @@ impl Cluster {
     fn publish(&self, state: &mut State) {
         if state.node.is_complete() {
             let own = state.node.get(&self.node).map(|node| Arc::new(node.own.clone()));
-            tell(&self.own_node, own);
+            publish_change(&self.own_node, own);
         }
         if state.configs.is_complete() {
-            tell(&self.own_config, state.configs.get(&self.node).and_then(|config| config.own.clone()));
+            publish_change(
+                &self.own_config,
+                state.configs.get(&self.node).and_then(|config| config.own.clone()),
+            );
         }
         let Some(desired) = state.desired() else { return };
         self.desired.send_if_modified(|current| {
@@ -162,18 +168,15 @@ impl Cluster {
         Ok(())
     }
 
+    /// Under the lock: of two troubles the later one counts.
+    fn publish_trouble(&self, state: &State) {
+        publish_change(&self.trouble, state.trouble());
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         // Nothing is half done in it for longer than a call.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn tell<T: PartialEq>(who: &watch::Sender<Option<Arc<T>>>, what: Option<Arc<T>>) {
-    who.send_if_modified(|current| {
-        let changed = *current != what;
-        *current = what;
-        changed
-    });
 }
 
 impl Source for Arc<Cluster> {
@@ -181,13 +184,12 @@ impl Source for Arc<Cluster> {
         self.desired.subscribe()
     }
 
-    async fn known(&self) {
-        // The sender lives as long as the cluster.
-        let _ = self.known.subscribe().wait_for(|known| *known).await;
+    fn follow_known(&self) -> watch::Receiver<bool> {
+        self.known.subscribe()
     }
 
-    fn trouble(&self) -> Option<String> {
-        self.state().trouble()
+    fn follow_trouble(&self) -> watch::Receiver<Option<String>> {
+        self.trouble.subscribe()
     }
 
     async fn refresh(&self, pod: &PodName, uid: Option<&str>) {
@@ -239,9 +241,11 @@ impl<K: Kind> Sink for Filler<K> {
 
     fn complete(&mut self, version: &str) {
         self.change(|shelf| shelf.complete(version));
-        if self.cluster.state().present(self.what) {
+        let mut state = self.cluster.state();
+        if state.present(self.what) {
             self.cluster.news.notify_one();
         }
+        self.cluster.publish_trouble(&state);
         tracing::debug!(what = %self.what, version, "listed");
     }
 
@@ -254,9 +258,11 @@ impl<K: Kind> Sink for Filler<K> {
     }
 
     fn following(&mut self) {
-        if self.cluster.state().following(self.what) {
+        let mut state = self.cluster.state();
+        if state.following(self.what) {
             tracing::info!(what = %self.what, "followed again");
         }
+        self.cluster.publish_trouble(&state);
     }
 
     fn failing(&mut self, failure: Failure) {
@@ -266,6 +272,7 @@ impl<K: Kind> Sink for Filler<K> {
             (self.shelf)(&mut state).give_up();
             self.cluster.news.notify_one();
         }
+        self.cluster.publish_trouble(&state);
         if first {
             tracing::warn!(what = %self.what, reason = failure.reason, "cannot be followed; what is known stays");
         }

@@ -35,6 +35,8 @@ pub struct Manifests {
     read: Mutex<Reader>,
     notices: Arc<Notices>,
     desired: watch::Sender<Arc<Desired>>,
+    known: watch::Sender<bool>,
+    trouble: watch::Sender<Option<String>>,
 }
 
 /// The files, and what is made of them.
@@ -93,6 +95,8 @@ impl Manifests {
             read: Mutex::new(Reader { files: Files::default(), composer }),
             notices: Arc::default(),
             desired: watch::channel(Arc::default()).0,
+            known: watch::Sender::new(true),
+            trouble: watch::Sender::new(None),
         };
         let fail = |cause| ManifestsError::Folder { dir: dir.to_owned(), cause };
         manifests.read(&Scope::default()).map_err(fail)?;
@@ -157,10 +161,12 @@ impl Source for Arc<Manifests> {
     }
 
     /// The folder is read before anybody asks.
-    async fn known(&self) {}
+    fn follow_known(&self) -> watch::Receiver<bool> {
+        self.known.subscribe()
+    }
 
-    fn trouble(&self) -> Option<String> {
-        None
+    fn follow_trouble(&self) -> watch::Receiver<Option<String>> {
+        self.trouble.subscribe()
     }
 
     async fn refresh(&self, _pod: &PodName, _uid: Option<&str>) {

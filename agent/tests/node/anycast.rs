@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use flock_agent::anycast::{Announcer, Programmer, Steerer, Withheld};
+use flock_agent::anycast::{Announcer, AnnouncerInputs, Programmer, Steerer, Withheld};
 use flock_agent::attach::AddCall;
 use flock_core::anycast::Announcement;
 use flock_core::claim::{AddressPool, Use};
@@ -15,7 +15,7 @@ use flock_core::selector::LabelSelector;
 use flock_core::steering::{FlowSlot, Routing, table_id};
 use flock_kernel::fake::{FailMode, FakeKernel};
 
-use crate::support::{Agent, Told, World, call, node_plan};
+use crate::support::{Agent, World, call, node_plan};
 
 const V6: &str = "2001:db8:53::1";
 const V4: &str = "198.51.100.53";
@@ -56,7 +56,7 @@ fn readiness(world: &World, name: &str, readiness: Readiness) {
 
 /// The two who work on it.
 struct Anycast {
-    announcer: Announcer<FakeKernel, Told>,
+    announcer: Announcer,
     programmer: Programmer<FakeKernel>,
     steerer: Steerer<FakeKernel>,
 }
@@ -65,7 +65,14 @@ impl Anycast {
     fn new(world: &World, agent: &Arc<Agent>) -> Self {
         let kernel = || world.kernel.clone();
         let programmer = Programmer::new(kernel());
-        let announcer = Announcer::new(Arc::clone(agent), "node-a".to_owned(), programmer.follow());
+        let inputs = AnnouncerInputs {
+            desired: agent.follow_desired(),
+            claimants: agent.follow_claimants(),
+            records: agent.follow_records(),
+            host: agent.follow_host(),
+            programmed: programmer.follow(),
+        };
+        let announcer = Announcer::new("node-a".to_owned(), inputs);
         let steerer = Steerer::new(kernel(), agent.follow_desired(), agent.follow_claimants());
         Self { announcer, programmer, steerer }
     }

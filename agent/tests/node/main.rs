@@ -1,5 +1,6 @@
 //! The agent on a node in memory.
 //!
+//! * [`admission`]: what is in force before a link comes up.
 //! * [`anycast`]: what is announced, routed and steered.
 //! * [`attachments`]: ADD, DEL, CHECK, GC, repair and recovery, each fault on its own.
 //! * [`crash`]: any sequence of them, cut off anywhere.
@@ -7,6 +8,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+mod admission;
 mod anycast;
 mod attachments;
 mod crash;

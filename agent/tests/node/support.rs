@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 
+use flock_agent::admission::{Admission, AdmitAll};
 use flock_agent::attach::{AddCall, Attachments, Parts};
 use flock_agent::environment::Clock;
 use flock_agent::notice::Notices;
@@ -141,10 +142,12 @@ impl Source for Told {
         self.0.subscribe()
     }
 
-    async fn known(&self) {}
+    fn follow_known(&self) -> watch::Receiver<bool> {
+        watch::channel(true).1
+    }
 
-    fn trouble(&self) -> Option<String> {
-        None
+    fn follow_trouble(&self) -> watch::Receiver<Option<String>> {
+        watch::channel(None).1
     }
 
     async fn refresh(&self, _: &PodName, _: Option<&str>) {}
@@ -174,6 +177,7 @@ pub(crate) struct World {
     pub(crate) told: Told,
     pub(crate) clock: Hands,
     pub(crate) run_dir: tempfile::TempDir,
+    pub(crate) admission: Arc<dyn Admission>,
 }
 
 pub(crate) fn id(text: &str) -> AttachmentId {
@@ -223,6 +227,7 @@ impl World {
             told: Told(watch::Sender::new(Arc::new(desired))),
             clock: Hands(Arc::new(AtomicI64::new(1_700_000_000))),
             run_dir: tempfile::tempdir().unwrap(),
+            admission: Arc::new(AdmitAll),
         }
     }
 
@@ -237,6 +242,7 @@ impl World {
             clock: Box::new(self.clock.clone()),
             tombstones: self.run_dir.path().join("tombstones"),
             notices: Notices::nowhere(),
+            admission: self.admission.clone(),
         }))
     }
 

@@ -11,7 +11,7 @@ use crate::attachment::PodName;
 use crate::bgp::plan::PeerAddress;
 use crate::desired::Desired;
 use crate::host::NodeView;
-use crate::record::Record;
+use crate::record::{Record, Records};
 use crate::selector::Labels;
 
 /// What claims are judged by.
@@ -26,11 +26,7 @@ pub struct Ownership {
 
 impl Ownership {
     /// As of now, with what `records` have.
-    pub fn new<'a>(
-        desired: &Arc<Desired>,
-        host: &NodeView,
-        records: impl Iterator<Item = &'a Record>,
-    ) -> Self {
+    pub fn new(desired: &Arc<Desired>, host: &NodeView, records: &Records) -> Self {
         let node = desired.node.as_deref();
         let peers = node.and_then(|node| node.bgp.as_ref()).into_iter().flat_map(|bgp| &bgp.peers);
         let routers = peers.filter_map(|peer| match peer.address {
@@ -43,7 +39,7 @@ impl Ownership {
             claims: node.map(|node| node.claims).unwrap_or_default(),
             infrastructure: own_addresses.chain(routers).chain(desired.machines.iter().copied()).collect(),
             own: node.into_iter().flat_map(|node| node.pools.iter()).collect(),
-            taken: records.flat_map(held).collect(),
+            taken: records.values().flat_map(|record| held(record)).collect(),
         }
     }
 
@@ -114,7 +110,7 @@ mod tests {
         let problem = |machines: BTreeSet<IpAddr>| {
             let node = Some(Arc::new(node.clone()));
             let desired = Arc::new(Desired { node, machines, ..Desired::default() });
-            let ownership = Ownership::new(&desired, &NodeView::default(), std::iter::empty());
+            let ownership = Ownership::new(&desired, &NodeView::default(), &Records::new());
             ownership.problem(&PodName::new("default", "web-0").unwrap(), Use::Anycast, address)
         };
         assert_eq!(problem(BTreeSet::new()), None);

@@ -1,8 +1,9 @@
 //! The condition's life on a Node.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use flock_core::bgp::plan::{RequireEstablished, Within};
+use tokio::sync::watch;
 
 use super::*;
 use crate::source::fake::{Failure, FakeApi, NODE, NODE_PATH, TestClock, node};

@@ -1,62 +1,53 @@
 //! Looks for what is new on the node.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use flock_core::attachment::AttachmentId;
-use flock_kernel::Kernel;
-use tokio::sync::watch;
+use flock_core::desired::Desired;
 use tokio::time::Instant;
 
 use super::news::News;
-use crate::anycast::AnycastView;
-use crate::attach::Attachments;
-use crate::bird::BgpView;
+use crate::environment::sleep_until;
 use crate::notice::{Notice, Notices};
-use crate::source::Source;
-
-/// Pools are looked at this often; so is whether BIRD has had time enough.
-const LOOK_EVERY: Duration = Duration::from_secs(10);
+use crate::report::Inputs;
+use crate::source::until;
 
 /// BIRD is started beside the agent, and may take longer.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The watcher.
-pub(super) struct Watcher<K, S> {
-    pub(super) attachments: Arc<Attachments<K, S>>,
-    pub(super) bgp: watch::Receiver<Arc<BgpView>>,
-    pub(super) anycast: watch::Receiver<Arc<AnycastView>>,
+pub(super) struct Watcher {
+    pub(super) inputs: Inputs,
     pub(super) notices: Notices,
 }
 
-impl<K: Kernel, S: Source> Watcher<K, S> {
+impl Watcher {
     /// Looks, for ever.
     pub(super) async fn run(mut self) {
-        self.attachments.source().known().await;
+        until(self.inputs.known.clone()).await;
         let patient_until = Instant::now() + PATIENCE;
-        let mut desired = self.attachments.follow_desired();
-        let mut timer = tokio::time::interval(LOOK_EVERY);
         let mut news = News::default();
         loop {
-            desired.mark_unchanged();
-            let told = self.look(&mut news, Instant::now() < patient_until);
+            let is_patient = Instant::now() < patient_until;
+            let told = self.look(&mut news, is_patient);
             told.into_iter().for_each(|notice| self.notices.tell(notice));
             tokio::select! {
-                Ok(()) = desired.changed() => {}
-                Ok(()) = self.bgp.changed() => {}
-                Ok(()) = self.anycast.changed() => {}
-                _ = timer.tick() => {}
+                Ok(()) = self.inputs.desired.changed() => {}
+                Ok(()) = self.inputs.usage.changed() => {}
+                Ok(()) = self.inputs.bgp.changed() => {}
+                Ok(()) = self.inputs.anycast.changed() => {}
+                () = sleep_until(is_patient.then_some(patient_until)) => {}
             }
         }
     }
 
     fn look(&mut self, news: &mut News, is_patient: bool) -> Vec<Notice> {
-        let desired = self.attachments.desired();
+        let desired = self.inputs.desired.borrow_and_update().clone();
         let mut told = news.of_config(&desired.config);
-        told.extend(news.of_pools(&self.attachments.usage()));
-        let view = self.anycast.borrow_and_update().clone();
-        told.extend(news.of_anycast(&view.groups, |id| self.uid_of(id)));
-        let bgp = self.bgp.borrow_and_update().clone();
+        told.extend(news.of_pools(&self.inputs.usage.borrow_and_update()));
+        let view = self.inputs.anycast.borrow_and_update().clone();
+        told.extend(news.of_anycast(&view.groups, |id| self.uid_of(id, &desired)));
+        let bgp = self.inputs.bgp.borrow_and_update().clone();
         // A node that speaks no BGP may have no BIRD.
         if desired.node.as_ref().is_some_and(|node| node.bgp.is_some()) {
             told.extend(news.of_bgp(&bgp.status, is_patient));
@@ -64,9 +55,9 @@ impl<K: Kernel, S: Source> Watcher<K, S> {
         told
     }
 
-    fn uid_of(&self, id: &AttachmentId) -> Option<String> {
-        let record = self.attachments.records().into_iter().find(|record| record.id == *id)?;
-        let pod = self.attachments.desired().pods.get(&record.pod).and_then(|pod| pod.uid.clone());
-        record.uid.or(pod)
+    fn uid_of(&self, id: &AttachmentId, desired: &Desired) -> Option<String> {
+        let record = self.inputs.records.borrow().get(id).cloned()?;
+        let pod = desired.pods.get(&record.pod).and_then(|pod| pod.uid.clone());
+        record.uid.clone().or(pod)
     }
 }

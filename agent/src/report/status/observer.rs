@@ -5,29 +5,23 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use flock_core::attachment::AttachmentId;
 use flock_core::bgp::config::BirdIdent;
 use flock_core::bgp::status::{BirdStatus, ConfigStatus};
 use flock_core::prefix::Family;
-use flock_core::record::Record;
-use flock_kernel::Kernel;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::facts::Facts;
 use crate::anycast::AnycastView;
-use crate::attach::Attachments;
 use crate::bird::{AnycastCounters, BgpView};
 use crate::report;
+use crate::report::Inputs;
 use crate::report::anycast::Told;
-use crate::source::Source;
 use crate::source::own::OwnObjects;
+use crate::source::until;
 
 /// Between two looks: changes that come faster are one.
 const APART: Duration = Duration::from_millis(500);
-
-/// What tells nobody when it changes is looked at this often.
-const LOOK_EVERY: Duration = Duration::from_secs(10);
 
 /// BIRD is asked for anycast addresses this often, even if nothing has changed that the agent knows of.
 const ASK_EVERY: Duration = Duration::from_secs(60);
@@ -36,11 +30,9 @@ const ASK_EVERY: Duration = Duration::from_secs(60);
 const SETTLING: Duration = Duration::from_secs(15);
 
 /// The observer.
-pub(super) struct Observer<K, S> {
-    pub(super) attachments: Arc<Attachments<K, S>>,
+pub(super) struct Observer {
+    pub(super) inputs: Inputs,
     pub(super) node: String,
-    pub(super) bgp: watch::Receiver<Arc<BgpView>>,
-    pub(super) anycast: watch::Receiver<Arc<AnycastView>>,
     pub(super) bird: PathBuf,
     pub(super) own: OwnObjects,
     pub(super) facts: watch::Sender<Option<Arc<Facts>>>,
@@ -64,28 +56,26 @@ struct Question {
     counters: AnycastCounters,
 }
 
-impl<K: Kernel, S: Source> Observer<K, S> {
+impl Observer {
     /// Looks, for ever.
     pub(super) async fn run(mut self) {
-        self.attachments.source().known().await;
+        until(self.inputs.known.clone()).await;
         self.settle().await;
-        let mut desired = self.attachments.follow_desired();
-        let mut host = self.attachments.follow_host();
-        let mut addresses = self.attachments.follow_addresses();
         loop {
-            desired.mark_unchanged();
-            host.mark_unchanged();
-            addresses.mark_unchanged();
             let facts = self.look().await;
             self.facts.send_replace(Some(Arc::new(facts)));
             tokio::time::sleep(APART).await;
+            let inputs = &mut self.inputs;
             tokio::select! {
-                Ok(()) = desired.changed() => {}
-                Ok(()) = host.changed() => {}
-                Ok(()) = addresses.changed() => {}
-                Ok(()) = self.bgp.changed() => {}
-                Ok(()) = self.anycast.changed() => {}
-                () = tokio::time::sleep(LOOK_EVERY) => {}
+                Ok(()) = inputs.desired.changed() => {}
+                Ok(()) = inputs.not_ready.changed() => {}
+                Ok(()) = inputs.usage.changed() => {}
+                Ok(()) = inputs.records.changed() => {}
+                Ok(()) = inputs.host.changed() => {}
+                Ok(()) = inputs.bgp.changed() => {}
+                Ok(()) = inputs.anycast.changed() => {}
+                // BIRD tells nobody.
+                () = tokio::time::sleep(ASK_EVERY) => {}
             }
         }
     }
@@ -104,29 +94,28 @@ impl<K: Kernel, S: Source> Observer<K, S> {
     }
 
     fn is_settled(&self) -> bool {
-        let desired = self.attachments.desired();
+        let desired = self.inputs.desired.borrow();
         let speaks = desired.node.as_ref().is_some_and(|node| node.bgp.is_some());
-        let status = &self.bgp.borrow().status;
+        let status = &self.inputs.bgp.borrow().status;
         let knows_bird = status.bird != BirdStatus::Unknown
             && !matches!(status.config, ConfigStatus::None | ConfigStatus::Pending);
-        let knows_anycast = self.anycast.has_changed().unwrap_or(true);
-        self.attachments.not_ready().is_none() && (knows_bird || !speaks) && knows_anycast
+        let knows_anycast = self.inputs.anycast.has_changed().unwrap_or(true);
+        self.inputs.not_ready.borrow().is_none() && (knows_bird || !speaks) && knows_anycast
     }
 
     async fn look(&mut self) -> Facts {
-        let view = self.anycast.borrow_and_update().clone();
-        let bgp = self.bgp.borrow_and_update().clone();
+        let view = self.inputs.anycast.borrow_and_update().clone();
+        let bgp = self.inputs.bgp.borrow_and_update().clone();
         let told = self.ask(&view, &bgp).await;
-        let records = self.attachments.records().into_iter().map(|record| (record.id.clone(), record));
-        let records: BTreeMap<AttachmentId, Record> = records.collect();
+        let records = self.inputs.records.borrow_and_update().clone();
         Facts {
             node: self.node.clone(),
-            desired: self.attachments.desired(),
-            not_ready: self.attachments.not_ready(),
-            usage: self.attachments.usage(),
+            desired: self.inputs.desired.borrow_and_update().clone(),
+            not_ready: self.inputs.not_ready.borrow_and_update().clone(),
+            usage: self.inputs.usage.borrow_and_update().clone(),
             anycast: report::anycast::node_status(&view, &records, &told),
             bgp,
-            subnets: self.attachments.host_view().subnets,
+            subnets: self.inputs.host.borrow_and_update().subnets.clone(),
         }
     }
 
