@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use flock_core::host::addresses::{AddressState, InterfaceAddress, Lifetimes};
 use flock_core::link::LinkSpec;
 use flock_kernel::events::{Change, Loss, RouteKind};
@@ -38,15 +38,19 @@ fn sees(
     ground.wait(async {
         calm(events).await;
         ip(disturbance)?;
-        let mut seen = Vec::new();
-        while let Ok(Some(event)) = timeout(Duration::from_secs(5), events.next()).await {
-            seen.push(event);
-            if seen.last().is_some_and(&expected) {
-                return Ok(());
-            }
-        }
-        bail!("`ip {disturbance}` was not seen, but {seen:?}")
+        comes(events, expected).await.with_context(|| format!("`ip {disturbance}` was not seen"))
     })
+}
+
+async fn comes(events: &mut KernelEvents, expected: impl Fn(&KernelEvent) -> bool) -> Result<()> {
+    let mut seen = Vec::new();
+    while let Ok(Some(event)) = timeout(Duration::from_secs(5), events.next()).await {
+        seen.push(event);
+        if seen.last().is_some_and(&expected) {
+            return Ok(());
+        }
+    }
+    bail!("only {seen:?}")
 }
 
 fn attached(ground: &Ground) -> Result<(Pod, LinkSpec, KernelEvents)> {
@@ -192,8 +196,8 @@ fn survives_lost_messages(ground: &Ground) -> Result<()> {
     let sockets = std::fs::read_to_string("/proc/thread-self/net/netlink")?;
     let lost = |line: &str| line.split_whitespace().nth(8).is_some_and(|drops| drops.parse() != Ok(0));
     ensure!(sockets.lines().skip(1).any(lost), "nothing was lost: {sockets}");
-    let seen = ground.wait(async { timeout(Duration::from_secs(5), events.next()).await });
-    ensure!(seen == Ok(Some(KernelEvent::Lost(Loss::Overrun))), "{seen:?}");
+    let lost = |event: &KernelEvent| *event == KernelEvent::Lost(Loss::Overrun);
+    ground.wait(comes(&mut events, lost))?;
     let destination = format!("{V4}/32");
     let gone = |event: &KernelEvent| is_route(event, (RouteKind::Ours, &destination, Change::Gone));
     sees(ground, &mut events, &format!("route del {V4}"), gone)
