@@ -37,6 +37,7 @@ mod wire;
 
 use std::fmt::Debug;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
@@ -61,6 +62,7 @@ pub struct LinuxKernel {
     gates: Gates,
     ownership: nft::Ownership,
     nft: Arc<OnceLock<nft::Handle>>,
+    received: Arc<AtomicU64>,
 }
 
 /// How many links are changed at once. Every step of a change waits for the rtnl lock, which is one for the whole
@@ -86,6 +88,7 @@ impl LinuxKernel {
             gates: Gates::default(),
             ownership: nft::Ownership::default(),
             nft: Arc::default(),
+            received: Arc::default(),
         })
     }
 
@@ -144,8 +147,23 @@ impl LinuxKernel {
         work: impl FnOnce(&mut Socket) -> Result<T, KernelError> + Send + 'static,
     ) -> Result<T, KernelError> {
         let node = Arc::clone(&self.node);
-        let opened = || Socket::open().map_err(|failure| failure.of_step("open a netlink socket"));
-        on_own_thread(move || entered(&node, || work(&mut opened()?))).await
+        let received = Arc::clone(&self.received);
+        on_own_thread(move || {
+            entered(&node, || {
+                let opened = Socket::open();
+                let mut socket = opened.map_err(|failure| failure.of_step("open a netlink socket"))?;
+                let done = work(&mut socket);
+                received.fetch_add(socket.received(), Ordering::Relaxed);
+                done
+            })
+        })
+        .await
+    }
+
+    /// How many messages the kernel has answered with since it was opened, about the node as a whole: what looking
+    /// at it costs.
+    pub fn messages_received(&self) -> u64 {
+        self.received.load(Ordering::Relaxed)
     }
 }
 

@@ -1,5 +1,6 @@
 //! The node: uplinks, sysctls, default routes, blackholes.
 
+use std::collections::BTreeSet;
 use std::net::{Ipv6Addr, SocketAddrV6};
 use std::time::{Duration, Instant};
 
@@ -8,7 +9,7 @@ use flock_core::host::addresses::{NodeAddress, Subnets};
 use flock_core::host::{DefaultRoute, HostChange, HostState, HostSysctl, plan};
 use flock_core::node::NodePlan;
 use flock_core::prefix::Family;
-use flock_kernel::{KernelError, Node};
+use flock_kernel::{KernelError, Links, Node, Routes};
 use rustix::net::{AddressFamily, SendFlags, SocketType, ipproto, sendto, socket, sockopt};
 
 use crate::Body;
@@ -20,6 +21,8 @@ pub(crate) fn trials() -> Vec<(&'static str, Body)> {
         ("blackhole_replaces_nobodys_route", blackhole_replaces_nobodys_route),
         ("default_routes_and_mtu_of_uplinks_are_seen", default_routes_and_mtu),
         ("multipath_default_route_is_one_for_each_uplink", multipath_default_route),
+        ("default_routes_of_routing_programs_are_seen", learned_default_routes),
+        ("routes_of_routing_programs_are_not_transferred", learned_routes_are_not_transferred),
         ("own_addresses_and_subnets_are_seen", own_addresses_and_subnets),
         ("missing_sysctl_is_told", missing_sysctl_is_told),
         ("ra_default_route_survives_forwarding", ra_default_route_survives),
@@ -129,6 +132,85 @@ fn multipath_default_route(ground: &Ground) -> Result<()> {
     ip("-6 route add default nexthop via fe80::a dev up0 nexthop via fe80::b dev up1")?;
     let found = state(ground)?.default_routes;
     ensure!(found.len() == 4, "{found:?}");
+    Ok(())
+}
+
+/// Two links, the second one with addresses on which routers could be.
+fn two_uplinks() -> Result<()> {
+    for (link, number) in [("up0", 0), ("up1", 1)] {
+        for command in [
+            format!("link add {link} type veth peer name {link}-peer"),
+            format!("link set {link} up"),
+            format!("link set {link}-peer up"),
+            format!("addr add 198.51.10{number}.2/24 dev {link}"),
+            format!("addr add 2001:db8:{number}::2/64 dev {link} nodad"),
+        ] {
+            ip(&command)?;
+        }
+    }
+    Ok(())
+}
+
+/// Whatever their metrics, and beside more specific routes. Not those of other tables, nor those that refuse packets.
+fn learned_default_routes(ground: &Ground) -> Result<()> {
+    two_uplinks()?;
+    ip("route add default via 198.51.100.1 dev up0")?;
+    ip("-6 route add default via 2001:db8:0::1 dev up0 metric 10")?;
+    for command in [
+        "route add 203.0.113.0/24 via 198.51.101.1 dev up1 proto bird",
+        "-6 route add 2000::/3 via 2001:db8:1::1 dev up1 proto bird",
+        "route add default via 198.51.101.1 dev up1 table 100 proto bird",
+        "route add unreachable default metric 9000 proto bird",
+        "-6 route add unreachable default metric 9000 proto bird",
+    ] {
+        ip(command)?;
+    }
+    let route = |family, ifname: &str| -> Result<DefaultRoute> {
+        Ok(DefaultRoute { family, ifname: ifname.parse()?, from_ra: false })
+    };
+    let mut expected: BTreeSet<_> = [route(Family::IPv6, "up0")?, route(Family::IPv4, "up0")?].into();
+    ensure!(state(ground)?.default_routes == expected, "{:?}", state(ground)?.default_routes);
+    for (family, command) in [
+        (Family::IPv4, "route add default via 198.51.101.1 dev up1 proto bird metric 4000"),
+        (Family::IPv6, "-6 route add default via 2001:db8:1::1 dev up1 proto bgp metric 4000"),
+    ] {
+        ip(command)?;
+        expected.insert(route(family, "up1")?);
+        ensure!(state(ground)?.default_routes == expected, "{:?}", state(ground)?.default_routes);
+    }
+    Ok(())
+}
+
+/// What looking at the node costs does not grow with what BIRD has learned.
+fn learned_routes_are_not_transferred(ground: &Ground) -> Result<()> {
+    two_uplinks()?;
+    ip("-6 route add default via 2001:db8:1::1 dev up1 proto bird")?;
+    let pod = Pod::new()?;
+    let spec = dual_stack(&pod)?;
+    ground.attach(&spec)?;
+    let cost = || -> Result<(u64, HostState)> {
+        let before = ground.kernel.messages_received();
+        let seen = state(ground)?;
+        ground.wait(ground.kernel.host_link(&spec.host))?;
+        ground.wait(ground.kernel.anycast_routes())?;
+        Ok((ground.kernel.messages_received() - before, seen))
+    };
+    let (before, seen_before) = cost()?;
+    let mut learned = String::new();
+    for number in 0..5000 {
+        let (high, low) = (number / 256, number % 256);
+        learned += &format!("route add 10.{high}.{low}.0/24 via 198.51.101.1 proto bird\n");
+        learned += &format!("route add 2001:db8:{number:x}:1::/64 via 2001:db8:1::1 dev up1 proto bird\n");
+    }
+    let file = tempfile::NamedTempFile::new()?;
+    std::fs::write(file.path(), learned)?;
+    ip(&format!("-batch {}", file.path().display()))?;
+    let count =
+        ip("route show proto bird")?.lines().count() + ip("-6 route show proto bird")?.lines().count();
+    ensure!(count == 10_001, "{count}");
+    let (after, seen_after) = cost()?;
+    ensure!(seen_after == seen_before, "{seen_before:#?} {seen_after:#?}");
+    ensure!(after == before, "{before} messages before, {after} with 10,000 more routes");
     Ok(())
 }
 

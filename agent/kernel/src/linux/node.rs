@@ -1,6 +1,7 @@
 //! The node as a whole.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use flock_core::attachment::IfName;
 use flock_core::host::{DefaultRoute, HostChange, HostState, HostSysctl};
@@ -15,6 +16,7 @@ use rustix::io::Errno;
 use super::errno::Failure;
 use super::links::host_link;
 use super::observe::{self, OnLink};
+use super::request::MAIN_TABLE;
 use super::rtnetlink::RouteFilter;
 use super::socket::Socket;
 use super::sysctl::Sysctls;
@@ -36,23 +38,69 @@ impl Node for LinuxKernel {
     }
 }
 
-/// The whole node, in one dump of each kind.
+/// The whole node. Links, addresses and neighbours are read whole, since the kernel filters them by their link only;
+/// so what this costs grows with the neighbours of the node's subnets (`gc_thresh3` bounds them). Of the routes only
+/// those of [`CONFIGURED`] are read, and ours: a node may have learned any number of others.
 fn observe(socket: &mut Socket, sysctls: &Sysctls) -> Result<HostState, Failure> {
     let links = socket.links()?;
     let mut on_links = observe::addresses_and_neighbours(socket, None)?;
-    let routes = socket.routes(RouteFilter::default())?;
-    observe::add_routes(&mut on_links, &routes);
+    let ours = socket.routes(RouteFilter::ours())?;
+    let configured = configured_routes(socket)?;
+    observe::add_routes(&mut on_links, ours.iter().chain(&configured));
     let mut state = HostState { sysctls: fixed_sysctls(sysctls), ..HostState::default() };
     let mut names = BTreeMap::new();
-    for link in links {
-        let Some(name) = decode::name(&link) else { continue };
+    for link in &links {
+        let Some(name) = decode::name(link) else { continue };
         names.insert(link.header.index, name.clone());
         let on_link = on_links.remove(&link.header.index).unwrap_or_default();
-        enter(&mut state, name, &link, &on_link);
+        enter(&mut state, name, link, &on_link);
     }
-    state.default_routes = routes.iter().flat_map(|route| default_routes(route, &names)).collect();
-    state.blackholes = blackholes(&routes);
+    let learned = learned_default_routes(socket, &links)?;
+    state.default_routes =
+        configured.iter().chain(&learned).flat_map(|route| default_routes(route, &names)).collect();
+    state.blackholes = blackholes(&ours);
     Ok(state)
+}
+
+/// Who says how the node itself is connected: the kernel, people, and what they and networks configure it with
+/// (RFC 4861, DHCP). What routing programs (BIRD, FRR) say is where others are.
+const CONFIGURED: [RouteProtocol; 5] = [
+    RouteProtocol::Kernel,
+    RouteProtocol::Boot,
+    RouteProtocol::Static,
+    RouteProtocol::Ra,
+    RouteProtocol::Dhcp,
+];
+
+fn configured_routes(socket: &mut Socket) -> Result<Vec<RouteMessage>, Failure> {
+    let mut routes = Vec::new();
+    for protocol in CONFIGURED {
+        routes.extend(socket.routes(RouteFilter { protocol: Some(protocol), ..RouteFilter::default() })?);
+    }
+    Ok(routes)
+}
+
+/// Addresses that nothing but a default route leads to: 240.0.0.0/4 is reserved (RFC 1112, section 4), and of IPv6
+/// only 2000::/3 has been given out.
+const NOWHERE: [IpAddr; 2] =
+    [IpAddr::V6(Ipv6Addr::new(0x4000, 0, 0, 0, 0, 0, 0, 1)), IpAddr::V4(Ipv4Addr::new(240, 0, 0, 1))];
+
+/// The best default route out of each link that is not ours, whoever made it. The kernel cannot filter a dump by
+/// destination, but it can be asked where packets would go.
+///
+/// Not found are those of routing programs behind a better one out of the same link, and behind a policy rule that
+/// sends such packets to another table.
+fn learned_default_routes(socket: &mut Socket, links: &[LinkMessage]) -> Result<Vec<RouteMessage>, Failure> {
+    let ours = |link: &LinkMessage| decode::name(link).is_some_and(|name| name.as_str().starts_with(PREFIX));
+    let others = links.iter().filter(|link| decode::is_up(link) && !decode::is_loopback(link) && !ours(link));
+    let mut routes = Vec::new();
+    for link in others {
+        for address in NOWHERE {
+            routes.extend(socket.route_to(address, link.header.index)?);
+        }
+    }
+    routes.retain(|route| decode::table(route) == u32::from(MAIN_TABLE));
+    Ok(routes)
 }
 
 fn enter(state: &mut HostState, name: IfName, link: &LinkMessage, on_link: &OnLink) {

@@ -50,9 +50,9 @@ pub(super) fn addresses_and_neighbours(socket: &mut Socket, link: Option<u32>) -
 
 /// Adds those routes that lead straight out of one link, but for those to anycast addresses: they are nobody's in
 /// particular.
-pub(super) fn add_routes(found: &mut ByLink, routes: &[RouteMessage]) {
+pub(super) fn add_routes<'a>(found: &mut ByLink, routes: impl IntoIterator<Item = &'a RouteMessage>) {
     let unicast = |message: &&RouteMessage| message.header.kind == RouteType::Unicast;
-    for message in routes.iter().filter(unicast).filter(|message| !anycast::is_anycast(message)) {
+    for message in routes.into_iter().filter(unicast).filter(|message| !anycast::is_anycast(message)) {
         let (Some(link), Some(dst)) = (decode::out_link(message), decode::destination(message)) else {
             continue;
         };

@@ -156,6 +156,15 @@ pub(super) fn routes(
     message
 }
 
+/// Which route leads to an address out of a link: the route itself (`ip route get fibmatch`), not what is made of it.
+pub(super) fn route_to(address: IpAddr, link: u32) -> RouteMessage {
+    let mut message = routes(family(address), 0, None, Some(link));
+    message.header.destination_prefix_length = IpNet::from(address).max_prefix_len();
+    message.header.flags = RouteFlags::FibMatch;
+    message.attributes.push(RouteAttribute::Destination(RouteAddress::from(address)));
+    message
+}
+
 /// All policy rules of one family.
 pub(super) fn rules(family: AddressFamily) -> RuleMessage {
     let mut message = RuleMessage::default();

@@ -1,5 +1,7 @@
 //! What is asked of route netlink, with typed answers.
 
+use std::net::IpAddr;
+
 use flock_core::attachment::IfName;
 use netlink_packet_route::address::AddressMessage;
 use netlink_packet_route::link::LinkMessage;
@@ -16,6 +18,9 @@ use super::{decode, request};
 use crate::ROUTE_PROTOCOL;
 
 const FAMILIES: [AddressFamily; 2] = [AddressFamily::Inet6, AddressFamily::Inet];
+
+/// What is said of a family that the kernel was built or started without.
+const FAMILY_MISSING: [Errno; 2] = [Errno::OPNOTSUPP, Errno::AFNOSUPPORT];
 
 impl Message for RouteNetlinkMessage {
     type Family = Route;
@@ -142,6 +147,19 @@ impl Socket {
         Ok(routes)
     }
 
+    /// The route that the kernel would send packets to an address by, if they had to leave by that link; none if they
+    /// could not.
+    pub(super) fn route_to(&mut self, address: IpAddr, link: u32) -> Result<Option<RouteMessage>, Failure> {
+        // How the kernel says so, and what it says of routes that refuse packets.
+        let unreachable = [Errno::NETUNREACH, Errno::HOSTUNREACH, Errno::ACCESS, Errno::INVAL];
+        match self.find(RouteNetlinkMessage::GetRoute(request::route_to(address, link))) {
+            Ok(Some(RouteNetlinkMessage::NewRoute(route))) => Ok(Some(route)),
+            Ok(_) => Ok(None),
+            Err(failure) if FAMILY_MISSING.contains(&failure.errno) => Ok(None),
+            Err(failure) => failure.unless(&unreachable).map(|()| None),
+        }
+    }
+
     /// The policy rules of both families.
     pub(super) fn rules(&mut self) -> Result<Vec<RuleMessage>, Failure> {
         let mut rules = Vec::new();
@@ -158,7 +176,7 @@ impl Socket {
     /// Nothing of a family that the kernel was built or started without.
     fn dump_family(&mut self, message: RouteNetlinkMessage) -> Result<Vec<RouteNetlinkMessage>, Failure> {
         match self.dump(message) {
-            Err(Failure { errno: Errno::OPNOTSUPP | Errno::AFNOSUPPORT, .. }) => Ok(Vec::new()),
+            Err(failure) if FAMILY_MISSING.contains(&failure.errno) => Ok(Vec::new()),
             found => found,
         }
     }

@@ -51,6 +51,7 @@ pub(super) struct Socket<F = Route> {
     inner: netlink_sys::Socket,
     sequence: u32,
     buffer: Vec<u8>,
+    received: u64,
     family: PhantomData<F>,
 }
 
@@ -63,7 +64,13 @@ impl<F: Family> Socket<F> {
         inner.set_ext_ack(true)?;
         inner.set_cap_ack(true)?;
         inner.connect(&SocketAddr::new(0, 0))?;
-        Ok(Self { inner, sequence: 0, buffer: Vec::with_capacity(RECEIVE_BUFFER), family: PhantomData })
+        let buffer = Vec::with_capacity(RECEIVE_BUFFER);
+        Ok(Self { inner, sequence: 0, buffer, received: 0, family: PhantomData })
+    }
+
+    /// How many messages it has answered with.
+    pub(super) fn received(&self) -> u64 {
+        self.received
     }
 
     /// Its address in the kernel: what it owns, it owns by that.
@@ -131,7 +138,10 @@ impl<F: Family> Socket<F> {
             answer.interrupted |= frame.interrupted;
             match frame.content {
                 Content::End(result) => return result.map(|()| true),
-                Content::Message(message) => answer.messages.extend(message.decode()),
+                Content::Message(message) => {
+                    self.received += 1;
+                    answer.messages.extend(message.decode());
+                }
                 Content::Overrun => return Err(Errno::NOBUFS.into()),
             }
         }

@@ -198,7 +198,9 @@ impl<'a> Work<'a> {
     }
 }
 
-/// Everybody's: a route of another table may lead to one of our nexthop objects.
+/// Everybody's: a route of another table may lead to one of our nexthop objects, and the kernel cannot be asked for
+/// those that do. So a change of anycast routes reads all routes of the node, however many it has learned; to observe
+/// them does not.
 const ALL_TABLES: RouteFilter = RouteFilter { family: None, table: Table::Any, link: None, protocol: None };
 
 /// What a removal says of a route or object that is not there.
