@@ -168,14 +168,15 @@ pub fn plan(plan: &NodePlan, state: &HostState) -> Vec<HostChange> {
 }
 
 /// With forwarding on, the kernel obeys router advertisements only where `accept_ra` is 2, and deletes the default
-/// route that came from one when forwarding goes on (Documentation/networking/ip-sysctl, `accept_ra`). An interface
-/// where it is 0 was told so by its administrator.
+/// route that came from one when forwarding goes on (Documentation/networking/ip-sysctl, `accept_ra`). Where it is 0,
+/// an administrator has said so.
 fn router_advertisements(plan: &NodePlan, state: &HostState) -> Vec<HostChange> {
-    let wanted = |ifname: &IfName| match &plan.uplinks {
+    let is_uplink = |ifname: &IfName| match &plan.uplinks {
         Uplinks::Named(names) => names.contains(ifname),
         Uplinks::OfDefaultRoutes => true,
     };
-    let with_ra = state.default_routes.iter().filter(|r| r.from_ra && wanted(&r.ifname)).map(|r| &r.ifname);
+    let with_ra =
+        state.default_routes.iter().filter(|r| r.from_ra && is_uplink(&r.ifname)).map(|r| &r.ifname);
     let named = match &plan.uplinks {
         Uplinks::Named(names) => names.iter().collect(),
         Uplinks::OfDefaultRoutes => Vec::new(),
@@ -261,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn pods_get_the_smallest_uplinks_mtu_unless_told() {
+    fn pods_get_the_smallest_uplinks_mtu_unless_configured() {
         let state = state(
             &[("eth0", 9000), ("eth1", 1500), ("eth2", 1400)],
             &[("eth0", false), ("eth1", false)],

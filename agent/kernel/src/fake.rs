@@ -100,14 +100,14 @@ impl FakeKernel {
         })
     }
 
-    /// Does something behind flock's back: no step, not subject to failures, and told to subscribers.
+    /// Does something behind flock's back: no step, not subject to failures, and an event.
     fn disturb(&self, event: KernelEvent, change: impl FnOnce(&mut State)) {
         change(&mut self.inner().state);
-        self.tell(event);
+        self.emit(event);
     }
 
-    /// Tells subscribers of an event, whatever has happened.
-    pub fn tell(&self, event: KernelEvent) {
+    /// Sends an event to all subscribers, whatever has happened.
+    pub fn emit(&self, event: KernelEvent) {
         let mut inner = self.inner();
         inner.subscribers.retain(|subscriber| !subscriber.is_closed());
         inner.subscribers.iter().for_each(|subscriber| subscriber.send(event.clone()));
@@ -189,7 +189,7 @@ impl FakeKernel {
     /// Removes a network namespace, all interfaces in it, and so their peers.
     pub fn remove_namespace(&self, netns: &Path) {
         let gone = self.inner().state.remove_namespace(netns);
-        gone.iter().for_each(|host| self.tell(link_event(host, Change::Gone)));
+        gone.iter().for_each(|host| self.emit(link_event(host, Change::Gone)));
     }
 
     /// Sets the MTU (bytes) of a link that is not flock's, which is made if it is not there.
@@ -241,7 +241,7 @@ impl Inner {
 }
 
 fn injected(step: usize) -> KernelError {
-    KernelError::Step { action: format!("step {step}"), cause: io::Error::other("told to fail") }
+    KernelError::Step { action: format!("step {step}"), cause: io::Error::other("injected failure") }
 }
 
 impl Events for FakeKernel {

@@ -1,13 +1,14 @@
 //! The real kernel.
 //!
 //! Each call is a thread's life: it enters the node's network namespace, opens route netlink sockets there and, if
-//! need be, in the pod's, does its work step by step, and dies. Nothing but nftables is kept between calls, so nothing goes
-//! stale or has to be reopened, and no async worker ever waits for the kernel or sits in the wrong namespace.
+//! need be, in the pod's, does its work step by step, and dies. Nothing but nftables is kept between calls, so nothing
+//! goes stale or has to be reopened, and no async worker ever waits for the kernel or sits in the wrong namespace.
 //!
 //! * `wire`, `socket`: netlink messages and errors; requests and dumps. `errno`: what the kernel refuses.
 //! * `netns`: namespaces and the threads for them. `sysctl`: files below `/proc/sys/net`.
-//! * `request`: the messages that we send; `rtnetlink`: questions with typed answers. `decode`, `observe`: from the kernel's messages to facts.
-//! * `links`: attachments' links: `pod`, one pod looked at; `apply`, changes; `settle`, what the kernel does later.
+//! * `request`: the messages that we send; `rtnetlink`: questions with typed answers. `decode`, `observe`: from the
+//!   kernel's messages to facts.
+//! * `links`: attachments' links: `pod`, one pod looked at; `apply`, changes; `await_ready`, what the kernel does later.
 //! * `node`: the node looked at and changed.
 //! * `routes`: `anycast`, with `nexthop`: messages about nexthop objects; `steering`, the rules and routes that it needs.
 //! * [`nft`]: nftables tables, on a thread that lives as long as the kernel does.
@@ -15,6 +16,7 @@
 
 mod anycast;
 mod apply;
+mod await_ready;
 mod decode;
 mod errno;
 mod events;
@@ -29,7 +31,6 @@ mod pod;
 mod request;
 mod routes;
 mod rtnetlink;
-mod settle;
 mod socket;
 mod steering;
 mod sysctl;
@@ -42,7 +43,7 @@ use std::sync::{Arc, OnceLock};
 
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
 
-use self::anycast::Several;
+use self::anycast::MultipathMode;
 use self::errno::Failure;
 use self::netns::{Namespace, on_own_thread};
 use self::socket::Socket;
@@ -54,10 +55,10 @@ use crate::gate::{Gate, Gates};
 #[derive(Debug, Clone)]
 pub struct LinuxKernel {
     node: Arc<Namespace>,
-    turns: Arc<Semaphore>,
+    link_changes: Arc<Semaphore>,
     /// Held while anycast routes are changed: what is free, and what is unused, is decided by what is there.
     anycast: Arc<Mutex<()>>,
-    several: Several,
+    multipath: MultipathMode,
     sysctls: Sysctls,
     gates: Gates,
     ownership: nft::Ownership,
@@ -69,21 +70,21 @@ pub struct LinuxKernel {
 /// machine and first come, first served: with fifty changes at once, each of an ADD's two dozen steps would queue
 /// behind forty-nine others', deletions with their grace periods among them, and an ADD could take most of a minute.
 /// So whoever has begun is let through, and the others wait here, in order.
-const TURNS: usize = 4;
+const CONCURRENT_LINK_CHANGES: usize = 4;
 
 impl LinuxKernel {
     /// The kernel, with the calling thread's network namespace as the node's. Fails if flock cannot work on it: it
     /// needs Linux 4.20 or later (strict checking of dump requests). Its calls must be made in a tokio runtime.
     pub fn open() -> Result<Self, KernelError> {
         let opening = |failure: Failure| failure.of_step("open a netlink socket");
-        let several = Several::probe(&mut Socket::open().map_err(opening)?);
+        let multipath = MultipathMode::probe(&mut Socket::open().map_err(opening)?);
         let node = Namespace::of_this_thread().map_err(|error| opening(error.into()))?;
-        let turns = Arc::new(Semaphore::new(TURNS));
+        let link_changes = Arc::new(Semaphore::new(CONCURRENT_LINK_CHANGES));
         Ok(Self {
             node: Arc::new(node),
-            turns,
+            link_changes,
             anycast: Arc::default(),
-            several,
+            multipath,
             sysctls: Sysctls::default(),
             gates: Gates::default(),
             ownership: nft::Ownership::default(),
@@ -110,12 +111,13 @@ impl LinuxKernel {
     #[cfg(any(test, feature = "fake"))]
     #[must_use]
     pub fn without_nexthop_objects(self) -> Self {
-        Self { several: Several::Multipath, ..self }
+        Self { multipath: MultipathMode::PlainRoute, ..self }
     }
 
-    /// Waits for a turn. It belongs to the thread that does the work, which goes on when its caller goes away.
-    async fn turn(&self) -> Result<OwnedSemaphorePermit, KernelError> {
-        Arc::clone(&self.turns).acquire_owned().await.map_err(|_| KernelError::Closed)
+    /// Waits until one more link may be changed. The permit belongs to the thread that does the work, which goes on when
+    /// its caller goes away.
+    async fn link_change_permit(&self) -> Result<OwnedSemaphorePermit, KernelError> {
+        Arc::clone(&self.link_changes).acquire_owned().await.map_err(|_| KernelError::Closed)
     }
 
     /// Looks at something in the node's namespace; `action` names what, for errors.

@@ -24,7 +24,7 @@ pub(crate) fn trials() -> Vec<(&'static str, Body)> {
         ("default_routes_of_routing_programs_are_seen", learned_default_routes),
         ("routes_of_routing_programs_are_not_transferred", learned_routes_are_not_transferred),
         ("own_addresses_and_subnets_are_seen", own_addresses_and_subnets),
-        ("missing_sysctl_is_told", missing_sysctl_is_told),
+        ("missing_sysctl_is_an_error", missing_sysctl_is_an_error),
         ("ra_default_route_survives_forwarding", ra_default_route_survives),
     ]
 }
@@ -214,7 +214,7 @@ fn learned_routes_are_not_transferred(ground: &Ground) -> Result<()> {
     Ok(())
 }
 
-fn missing_sysctl_is_told(ground: &Ground) -> Result<()> {
+fn missing_sysctl_is_an_error(ground: &Ground) -> Result<()> {
     let sysctl = HostSysctl::AcceptRa("nosuch".parse()?);
     ensure!(!state(ground)?.sysctls.contains_key(&sysctl));
     let Err(KernelError::Step { action, cause }) = change(ground, &[HostChange::Sysctl(sysctl, 2)]) else {

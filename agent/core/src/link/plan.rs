@@ -253,8 +253,8 @@ mod tests {
     #[test]
     fn a_new_link_is_made_first_and_comes_up_before_its_routes() {
         let changes = plan(&dual(), &nothing(), Scope::Attach);
-        let position = |wanted: &dyn Fn(&Fact) -> bool| {
-            changes.iter().position(|change| matches!(change, LinkChange::Set(fact) if wanted(fact))).unwrap()
+        let position = |is: &dyn Fn(&Fact) -> bool| {
+            changes.iter().position(|change| matches!(change, LinkChange::Set(fact) if is(fact))).unwrap()
         };
         assert_eq!(changes[0], LinkChange::CreatePair);
         let up = position(&|fact| *fact == Fact::Up { side: Side::Host });

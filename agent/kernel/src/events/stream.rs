@@ -10,8 +10,8 @@ use super::{KernelEvent, Loss};
 /// Events that nobody has read yet, at most. A deleted link alone makes a dozen.
 const CAPACITY: usize = 1024;
 
-/// The kernel's events, in order. Whoever does not keep up is told so by [`Loss::Overrun`], in the place of all that
-/// was waiting.
+/// The kernel's events, in order. A reader that does not keep up gets [`Loss::Overrun`] in the place of all that was
+/// waiting.
 #[derive(Debug)]
 pub struct KernelEvents {
     receiver: Receiver<KernelEvent>,
@@ -52,7 +52,7 @@ impl KernelEvents {
 }
 
 impl EventSender {
-    /// Tells of an event, without waiting.
+    /// Sends an event, without waiting.
     pub fn send(&self, event: KernelEvent) {
         if self.sender.try_send(event).is_ok() {
             return;
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_overrun_is_told_wherever_the_reader_is() {
+    async fn an_overrun_reaches_a_reader_in_the_middle_of_the_queue() {
         let (sender, mut events) = KernelEvents::channel();
         (0..CAPACITY).for_each(|id| sender.send(nexthop(id)));
         assert_eq!(waiting(&mut events).await, Some(nexthop(0)));
@@ -124,7 +124,7 @@ mod tests {
     /// The reader empties the queue at any point of a send that finds it full. One who observes everything at an
     /// overrun, and believes single events otherwise, always ends with what is true.
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn a_reader_who_observes_at_overruns_ends_with_the_truth() {
+    async fn a_reader_who_observes_at_overruns_ends_with_the_current_state() {
         let (sender, mut events) = KernelEvents::channel();
         let truth = Arc::new(AtomicUsize::new(0));
         let (last, written) = (100 * CAPACITY, Arc::clone(&truth));

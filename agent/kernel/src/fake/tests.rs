@@ -63,7 +63,7 @@ async fn deleting_removes_both_ends_and_may_be_repeated() {
 }
 
 #[tokio::test]
-async fn names_that_are_taken_are_told_apart() {
+async fn each_taken_name_has_its_own_error() {
     let create = [LinkChange::CreatePair];
     let kernel = FakeKernel::new();
     let result = kernel.change_link(&spec(), &create).await;
@@ -97,7 +97,7 @@ async fn a_route_needs_a_link_that_is_up() {
 }
 
 #[tokio::test]
-async fn an_error_is_told_once_and_without_effect() {
+async fn an_injected_error_happens_once_and_without_effect() {
     let kernel = with_namespace();
     kernel.fail_at(0, FailMode::Error);
     assert!(attach(&kernel).await.is_err());
@@ -106,7 +106,7 @@ async fn an_error_is_told_once_and_without_effect() {
 }
 
 #[tokio::test]
-async fn the_dead_answer_nothing_until_revived() {
+async fn a_dead_kernel_answers_nothing_until_it_is_revived() {
     for (mode, links) in [(FailMode::DieBefore, 0), (FailMode::DieAfter, 1)] {
         let kernel = with_namespace();
         kernel.fail_at(0, mode);
@@ -135,7 +135,7 @@ async fn steps_count_the_nodes_changes_too() {
 }
 
 #[tokio::test]
-async fn disturbances_are_told_and_steps_are_not() {
+async fn disturbances_make_events_and_steps_do_not() {
     let kernel = with_namespace();
     let mut events = kernel.subscribe().unwrap();
     attach(&kernel).await.unwrap();

@@ -1,9 +1,9 @@
 //! Routes to anycast addresses: each a host route through pods' own addresses on their host veths.
 //!
 //! * One next hop: a plain route.
-//! * Several: nexthop objects, and a resilient group of them. When a pod comes or goes, the group is changed in place,
+//! * MultipathMode: nexthop objects, and a resilient group of them. When a pod comes or goes, the group is changed in place,
 //!   and the flows of the others stay where they are.
-//! * Several, on a kernel without resilient groups (before Linux 5.13): a multipath route.
+//! * MultipathMode, on a kernel without resilient groups (before Linux 5.13): a multipath route.
 //!
 //! A route is always replaced by its successor in one step, and what it no longer needs is removed afterwards. So an
 //! address is never without a route that had one and is to have one.
@@ -24,29 +24,29 @@ use rustix::io::Errno;
 
 pub(super) use self::apply::apply;
 
-use self::form::Towards;
+use self::form::RouteTarget;
 use self::objects::Objects;
 use super::decode;
 use super::errno::Failure;
-use super::nexthop::{Hop, NexthopMessage};
+use super::nexthop::{GatewayOnLink, NexthopMessage};
 use super::rtnetlink::RouteFilter;
 use super::socket::Socket;
 
-/// What several next hops are made of.
+/// How a route with several next hops is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Several {
+pub(super) enum MultipathMode {
     /// A resilient group of nexthop objects.
-    Group,
+    ResilientGroup,
     /// A multipath route.
-    Multipath,
+    PlainRoute,
 }
 
-impl Several {
+impl MultipathMode {
     /// The best that the kernel can do. The question changes nothing.
     pub(super) fn probe(socket: &mut Socket) -> Self {
         match socket.request(NexthopMessage::GetBucket, 0) {
-            Err(Failure { errno: Errno::OPNOTSUPP, .. }) => Several::Multipath,
-            _ => Several::Group,
+            Err(Failure { errno: Errno::OPNOTSUPP, .. }) => MultipathMode::PlainRoute,
+            _ => MultipathMode::ResilientGroup,
         }
     }
 }
@@ -58,7 +58,7 @@ pub(super) fn is_anycast(route: &RouteMessage) -> bool {
 
 /// The routes that are there, with the next hops that work. None of them for a route that is not as [`apply()`] would
 /// have made it: it is to be made anew.
-pub(super) fn observe(socket: &mut Socket, several: Several) -> Result<Routes, Failure> {
+pub(super) fn observe(socket: &mut Socket, multipath: MultipathMode) -> Result<Routes, Failure> {
     let found = socket.routes(RouteFilter::ours())?;
     let found: Vec<(IpAddr, RouteMessage)> =
         found.into_iter().filter_map(|route| Some((form::address(&route)?, route))).collect();
@@ -68,7 +68,7 @@ pub(super) fn observe(socket: &mut Socket, several: Several) -> Result<Routes, F
     let (objects, names) = (Objects::read(socket)?, names(socket)?);
     let mut routes = Routes::new();
     for (address, route) in found {
-        let hops = next_hops(&route, several, &objects).into_iter();
+        let hops = next_hops(&route, multipath, &objects).into_iter();
         let hops = hops.filter_map(|hop| Some(NextHop { via: hop.via, link: names.get(&hop.link)?.clone() }));
         // Two routes are one too many.
         routes.entry(address).and_modify(BTreeSet::clear).or_insert(hops.collect());
@@ -76,11 +76,13 @@ pub(super) fn observe(socket: &mut Socket, several: Several) -> Result<Routes, F
     Ok(routes)
 }
 
-fn next_hops(route: &RouteMessage, several: Several, objects: &Objects) -> BTreeSet<Hop> {
-    match (Towards::of(route), several) {
-        (Some(Towards::One(hop)), _) => [hop].into(),
-        (Some(Towards::Object(id)), Several::Group) => objects.hops(id).unwrap_or_default(),
-        (Some(Towards::Several(hops)), Several::Multipath) => hops,
+fn next_hops(route: &RouteMessage, multipath: MultipathMode, objects: &Objects) -> BTreeSet<GatewayOnLink> {
+    match (RouteTarget::of(route), multipath) {
+        (Some(RouteTarget::Gateway(hop)), _) => [hop].into(),
+        (Some(RouteTarget::Nexthop(id)), MultipathMode::ResilientGroup) => {
+            objects.hops(id).unwrap_or_default()
+        }
+        (Some(RouteTarget::Multipath(hops)), MultipathMode::PlainRoute) => hops,
         _ => BTreeSet::new(),
     }
 }

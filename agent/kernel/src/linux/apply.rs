@@ -10,16 +10,16 @@ use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::link::{In6AddrGenMode, LinkAttribute, LinkMessage};
 use rustix::io::Errno;
 
+use super::await_ready;
 use super::errno::Failure;
 use super::netns::Namespace;
 use super::request::{self, LOOPBACK};
-use super::settle;
 use super::socket::Socket;
 use super::sysctl::{self, Sysctls};
 use crate::KernelError;
 
 /// How long the kernel may take to finish what it has promised: microseconds, unless everybody wants the rtnl lock.
-const SETTLING: Duration = Duration::from_secs(5);
+const READY_TIMEOUT: Duration = Duration::from_secs(5);
 
 const PUT: u16 = NLM_F_CREATE | NLM_F_REPLACE;
 
@@ -160,15 +160,15 @@ impl<'a> Work<'a> {
         };
         done.map_err(|failure| failure.of_step(self.action("set", fact)))?;
         match fact {
-            Fact::Up { side: Side::Host } => self.settle(fact),
+            Fact::Up { side: Side::Host } => self.await_ready(fact),
             _ => Ok(()),
         }
     }
 
-    /// Waits until the pod's first packet can be answered, see [`settle`].
-    fn settle(&mut self, fact: &Fact) -> Result<(), KernelError> {
-        let until = Instant::now() + SETTLING;
-        while self.is_unsettled().map_err(|failure| failure.of_step(self.action("set", fact)))? {
+    /// Waits until the pod's first packet can be answered, see [`await_ready`].
+    fn await_ready(&mut self, fact: &Fact) -> Result<(), KernelError> {
+        let until = Instant::now() + READY_TIMEOUT;
+        while !self.is_ready().map_err(|failure| failure.of_step(self.action("set", fact)))? {
             if Instant::now() > until {
                 return Err(Failure::from(Errno::TIMEDOUT).of_step(self.action("wait for", fact)));
             }
@@ -177,11 +177,11 @@ impl<'a> Work<'a> {
         Ok(())
     }
 
-    fn is_unsettled(&mut self) -> Result<bool, Failure> {
-        let host = settle::is_unsettled(&mut self.host.socket, &self.spec.host)?;
+    fn is_ready(&mut self) -> Result<bool, Failure> {
+        let host = await_ready::is_ready(&mut self.host.socket, &self.spec.host)?;
         // A repair of the host side alone may not know where the pod's is.
-        let pod = self.pod().ok().map(|pod| settle::is_unsettled(&mut pod.end.socket, &pod.end.ifname));
-        Ok(host || pod.transpose()?.unwrap_or(false))
+        let pod = self.pod().ok().map(|pod| await_ready::is_ready(&mut pod.end.socket, &pod.end.ifname));
+        Ok(host && pod.transpose()?.unwrap_or(true))
     }
 
     /// A name that another link has, or that the kernel does not like, is only a name less for people.

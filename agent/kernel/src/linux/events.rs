@@ -10,7 +10,7 @@ use netlink_packet_route::neighbour::{NeighbourMessage, NeighbourState};
 use netlink_packet_route::route::{RouteMessage, RouteProtocol};
 use netlink_packet_route::rule::{RuleAttribute, RuleMessage};
 
-use super::multicast::{Heard, Listener};
+use super::multicast::{Listener, Notification};
 use super::nexthop::{self, NexthopMessage};
 use super::request::{LOOPBACK, MAIN_TABLE};
 use super::socket::Route;
@@ -28,8 +28,8 @@ impl Events for LinuxKernel {
         let listener = Listener::open::<Route>(Arc::clone(&self.node), GROUPS)?;
         let (sender, events) = KernelEvents::channel();
         tokio::spawn(async move {
-            let following = listener.follow(|heard| {
-                if let Some(event) = event(&heard) {
+            let following = listener.follow(|notification| {
+                if let Some(event) = event(&notification) {
                     sender.send(event);
                 }
             });
@@ -43,10 +43,10 @@ impl Events for LinuxKernel {
 }
 
 /// None for what flock cannot care about.
-fn event(heard: &Heard<'_>) -> Option<KernelEvent> {
-    match heard {
-        Heard::Lost(loss) => Some(KernelEvent::Lost(*loss)),
-        Heard::Message(message) => match message.kind() {
+fn event(notification: &Notification<'_>) -> Option<KernelEvent> {
+    match notification {
+        Notification::Lost(loss) => Some(KernelEvent::Lost(*loss)),
+        Notification::Message(message) => match message.kind() {
             Some(nexthop::NEW | nexthop::NEW_BUCKET) => None,
             Some(nexthop::DEL) => read(message, of_nexthop),
             _ => read(message, |message| of_route_netlink(&message)),
@@ -103,7 +103,7 @@ fn of_link(message: &LinkMessage, change: Change) -> KernelEvent {
     KernelEvent::Link { name: decode::name(message), index: message.header.index, change }
 }
 
-/// An address that cannot be told may be any.
+/// An address that cannot be read may be any.
 fn of_address(message: &AddressMessage, change: Change) -> KernelEvent {
     match decode::interface_address(message) {
         Some(address) => KernelEvent::Address { link: message.header.index, address, change },
@@ -139,7 +139,7 @@ mod tests {
     use netlink_packet_route::link::LinkAttribute;
 
     use super::*;
-    use crate::linux::multicast::hear_datagram;
+    use crate::linux::multicast::handle_datagram;
     use crate::linux::nexthop::{Kind, Nexthop};
     use crate::linux::request;
 
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_concern_us_is_told() {
+    fn relevant_messages_become_events() {
         let pod_route = request::blackhole("2001:db8::/64".parse().unwrap());
         let (set, gone) = (Change::Set, Change::Gone);
         let link = |change| KernelEvent::Link { name: "eth0".parse().ok(), index: 7, change };
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn rules_are_told_apart_by_their_protocol() {
+    fn only_our_own_rules_become_events() {
         let rule = |protocol| {
             let mut rule = RuleMessage::default();
             rule.attributes.push(RuleAttribute::Protocol(protocol));
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn noise_is_not() {
+    fn irrelevant_messages_become_none() {
         let ours = request::blackhole("2001:db8::/64".parse().unwrap());
         let mut foreign = ours.clone();
         foreign.header.protocol = RouteProtocol::Bird;
@@ -241,18 +241,18 @@ mod tests {
         bytes
     }
 
-    fn told(datagram: &[u8]) -> Vec<KernelEvent> {
+    fn events_of(datagram: &[u8]) -> Vec<KernelEvent> {
         let mut events = Vec::new();
-        hear_datagram(datagram, &mut |heard| events.extend(event(&heard)));
+        handle_datagram(datagram, &mut |notification| events.extend(event(&notification)));
         events
     }
 
     #[test]
-    fn nexthop_objects_of_ours_are_told_when_they_go() {
-        assert_eq!(told(&nexthop(nexthop::DEL, ROUTE_PROTOCOL)), [KernelEvent::NexthopGone { id: 1 }]);
-        assert_eq!(told(&nexthop(nexthop::DEL, 4)), []);
-        assert_eq!(told(&nexthop(nexthop::NEW, ROUTE_PROTOCOL)), []);
-        assert_eq!(told(&nexthop(nexthop::NEW_BUCKET, ROUTE_PROTOCOL)), []);
+    fn our_nexthop_objects_become_events_when_they_go() {
+        assert_eq!(events_of(&nexthop(nexthop::DEL, ROUTE_PROTOCOL)), [KernelEvent::NexthopGone { id: 1 }]);
+        assert_eq!(events_of(&nexthop(nexthop::DEL, 4)), []);
+        assert_eq!(events_of(&nexthop(nexthop::NEW, ROUTE_PROTOCOL)), []);
+        assert_eq!(events_of(&nexthop(nexthop::NEW_BUCKET, ROUTE_PROTOCOL)), []);
     }
 
     #[test]
@@ -261,6 +261,6 @@ mod tests {
         let mut bytes = 20_u32.to_ne_bytes().to_vec();
         bytes.extend([16_u16.to_ne_bytes(), 0_u16.to_ne_bytes()].concat());
         bytes.extend([0; 12]);
-        assert_eq!(told(&bytes), [KernelEvent::Lost(Loss::Unreadable)]);
+        assert_eq!(events_of(&bytes), [KernelEvent::Lost(Loss::Unreadable)]);
     }
 }

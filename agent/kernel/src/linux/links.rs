@@ -34,9 +34,9 @@ impl Links for LinuxKernel {
         }
         let (node, sysctls) = (Arc::clone(&self.node), self.sysctls.clone());
         let (gates, spec, changes) = (self.gates.clone(), spec.clone(), changes.to_vec());
-        let turn = self.turn().await?;
+        let permit = self.link_change_permit().await?;
         on_own_thread(move || {
-            let _turn = turn;
+            let _permit = permit;
             entered(&node, || {
                 let mut work = apply::Work::begin(&node, &sysctls, &spec)?;
                 changes.iter().try_for_each(|change| gates.step(change, || work.make(change)))
@@ -46,9 +46,10 @@ impl Links for LinuxKernel {
     }
 
     async fn delete_link(&self, name: &IfName) -> Result<(), KernelError> {
-        let (gates, name, turn) = (self.gates.clone(), name.clone(), self.turn().await?);
+        let (gates, name) = (self.gates.clone(), name.clone());
+        let permit = self.link_change_permit().await?;
         self.on_node(move |socket| {
-            let _turn = turn;
+            let _permit = permit;
             gates.step(&DeleteLink(&name), || apply::delete_link(socket, &name))
         })
         .await

@@ -25,8 +25,8 @@ const DATAGRAM: usize = 64 * 1024;
 /// Before a socket that failed is opened anew.
 const BACKOFF: Duration = Duration::from_secs(1);
 
-/// What has been heard.
-pub(super) enum Heard<'a> {
+/// What comes of a group.
+pub(super) enum Notification<'a> {
     /// A message.
     Message(Undecoded<'a>),
     /// Some are lost.
@@ -48,10 +48,10 @@ impl Listener {
         Ok(Self { node, protocol: F::PROTOCOL, groups, socket })
     }
 
-    /// Hands on all that is heard, for ever.
-    pub(super) async fn follow(mut self, mut hear: impl FnMut(Heard<'_>)) {
+    /// Hands on every notification, for ever.
+    pub(super) async fn follow(mut self, mut handle: impl FnMut(Notification<'_>)) {
         loop {
-            let error = listen(&self.socket, &mut hear).await;
+            let error = listen(&self.socket, &mut handle).await;
             tracing::warn!(%error, "the kernel's messages cannot be read; opening a new socket");
             self.socket = loop {
                 tokio::time::sleep(BACKOFF).await;
@@ -60,9 +60,9 @@ impl Listener {
                     Err(error) => tracing::warn!(%error, "the kernel cannot be followed"),
                 }
                 // Whoever looks now sees at least what has been lost until now.
-                hear(Heard::Lost(Loss::Reopened));
+                handle(Notification::Lost(Loss::Reopened));
             };
-            hear(Heard::Lost(Loss::Reopened));
+            handle(Notification::Lost(Loss::Reopened));
         }
     }
 }
@@ -89,15 +89,15 @@ fn open_here(protocol: isize, groups: &[u32]) -> Result<TokioSocket, Failure> {
 }
 
 /// Until the socket fails.
-async fn listen(socket: &TokioSocket, hear: &mut impl FnMut(Heard<'_>)) -> io::Error {
+async fn listen(socket: &TokioSocket, handle: &mut impl FnMut(Notification<'_>)) -> io::Error {
     let mut buffer = Vec::with_capacity(DATAGRAM);
     loop {
         buffer.clear();
         match socket.recv(&mut buffer).await {
-            Ok(()) => hear_datagram(&buffer, hear),
+            Ok(()) => handle_datagram(&buffer, handle),
             // The socket goes on.
             Err(error) if Errno::from_io_error(&error) == Some(Errno::NOBUFS) => {
-                hear(Heard::Lost(Loss::Overrun));
+                handle(Notification::Lost(Loss::Overrun));
             }
             Err(error) => return error,
         }
@@ -105,11 +105,11 @@ async fn listen(socket: &TokioSocket, hear: &mut impl FnMut(Heard<'_>)) -> io::E
 }
 
 /// Hands on the messages of one datagram.
-pub(super) fn hear_datagram(datagram: &[u8], hear: &mut impl FnMut(Heard<'_>)) {
+pub(super) fn handle_datagram(datagram: &[u8], handle: &mut impl FnMut(Notification<'_>)) {
     for frame in frames(datagram) {
         match frame.content {
-            Content::Message(message) => hear(Heard::Message(message)),
-            Content::Overrun => hear(Heard::Lost(Loss::Overrun)),
+            Content::Message(message) => handle(Notification::Message(message)),
+            Content::Overrun => handle(Notification::Lost(Loss::Overrun)),
             Content::End(_) => {}
         }
     }

@@ -72,8 +72,8 @@ pub(super) struct Nexthop {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Kind {
     /// A gateway that is on a link.
-    Single(Hop),
-    /// Several others.
+    Single(GatewayOnLink),
+    /// MultipathMode others.
     Group(Group),
     /// What flock does not make.
     Other,
@@ -81,7 +81,7 @@ pub(super) enum Kind {
 
 /// A gateway that is on a link, whatever the routes say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Hop {
+pub(super) struct GatewayOnLink {
     pub(super) via: IpAddr,
     /// The link's index.
     pub(super) link: u32,
@@ -200,13 +200,13 @@ impl Nexthop {
         let kind = match Group::parse(&found)? {
             Some(group) => Kind::Group(group),
             None if parse_u32(&header[4..])? & ONLINK == 0 => Kind::Other,
-            None => Hop::parse(&found)?.map_or(Kind::Other, Kind::Single),
+            None => GatewayOnLink::parse(&found)?.map_or(Kind::Other, Kind::Single),
         };
         Ok(Self { id, protocol: header[2], kind })
     }
 }
 
-impl Hop {
+impl GatewayOnLink {
     /// None for one without a gateway, or that does more to a packet than to send it there.
     fn parse(found: &Attributes) -> Result<Option<Self>, DecodeError> {
         let (Some(via), Some(link)) = (found.get(&GATEWAY), found.get(&OIF)) else { return Ok(None) };

@@ -53,7 +53,7 @@ fn observe(socket: &mut Socket, sysctls: &Sysctls) -> Result<HostState, Failure>
         let Some(name) = decode::name(link) else { continue };
         names.insert(link.header.index, name.clone());
         let on_link = on_links.remove(&link.header.index).unwrap_or_default();
-        enter(&mut state, name, link, &on_link);
+        add_link(&mut state, name, link, &on_link);
     }
     let learned = learned_default_routes(socket, &links)?;
     state.default_routes =
@@ -82,7 +82,7 @@ fn configured_routes(socket: &mut Socket) -> Result<Vec<RouteMessage>, Failure> 
 
 /// Addresses that nothing but a default route leads to: 240.0.0.0/4 is reserved (RFC 1112, section 4), and of IPv6
 /// only 2000::/3 has been given out.
-const NOWHERE: [IpAddr; 2] =
+const DEFAULT_ROUTE_PROBES: [IpAddr; 2] =
     [IpAddr::V6(Ipv6Addr::new(0x4000, 0, 0, 0, 0, 0, 0, 1)), IpAddr::V4(Ipv4Addr::new(240, 0, 0, 1))];
 
 /// The best default route out of each link that is not ours, whoever made it. The kernel cannot filter a dump by
@@ -95,7 +95,7 @@ fn learned_default_routes(socket: &mut Socket, links: &[LinkMessage]) -> Result<
     let others = links.iter().filter(|link| decode::is_up(link) && !decode::is_loopback(link) && !ours(link));
     let mut routes = Vec::new();
     for link in others {
-        for address in NOWHERE {
+        for address in DEFAULT_ROUTE_PROBES {
             routes.extend(socket.route_to(address, link.header.index)?);
         }
     }
@@ -103,7 +103,7 @@ fn learned_default_routes(socket: &mut Socket, links: &[LinkMessage]) -> Result<
     Ok(routes)
 }
 
-fn enter(state: &mut HostState, name: IfName, link: &LinkMessage, on_link: &OnLink) {
+fn add_link(state: &mut HostState, name: IfName, link: &LinkMessage, on_link: &OnLink) {
     if name.as_str().starts_with(PREFIX) {
         state.flock_links.insert(name, host_link(link, on_link));
         return;

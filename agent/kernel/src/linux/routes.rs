@@ -10,20 +10,22 @@ use crate::{KernelError, Routes};
 
 impl Routes for LinuxKernel {
     async fn anycast_routes(&self) -> Result<anycast::Routes, KernelError> {
-        let several = self.several;
-        self.observe("observe the routes to anycast addresses", move |socket| form::observe(socket, several))
-            .await
+        let multipath = self.multipath;
+        self.observe("observe the routes to anycast addresses", move |socket| {
+            form::observe(socket, multipath)
+        })
+        .await
     }
 
     async fn change_anycast_routes(&self, changes: &[RouteChange]) -> Result<(), KernelError> {
         if changes.is_empty() {
             return Ok(());
         }
-        let (several, gates, changes) = (self.several, self.gates.clone(), changes.to_vec());
-        let turn = Arc::clone(&self.anycast).lock_owned().await;
+        let (multipath, gates, changes) = (self.multipath, self.gates.clone(), changes.to_vec());
+        let held = Arc::clone(&self.anycast).lock_owned().await;
         self.on_node(move |socket| {
-            let _turn = turn;
-            form::apply(socket, several, &gates, &changes)
+            let _held = held;
+            form::apply(socket, multipath, &gates, &changes)
         })
         .await
     }

@@ -9,13 +9,13 @@ use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::route::RouteMessage;
 use rustix::io::Errno;
 
-use super::Several;
-use super::form::{self, Towards};
+use super::MultipathMode;
+use super::form::{self, RouteTarget};
 use super::objects::{self, Objects};
 use crate::KernelError;
 use crate::gate::Gates;
 use crate::linux::errno::Failure;
-use crate::linux::nexthop::{Hop, Kind, Nexthop, NexthopMessage};
+use crate::linux::nexthop::{GatewayOnLink, Kind, Nexthop, NexthopMessage};
 use crate::linux::rtnetlink::{RouteFilter, Table};
 use crate::linux::socket::Socket;
 use crate::linux::{decode, request};
@@ -23,11 +23,11 @@ use crate::linux::{decode, request};
 /// Makes every change that can be made; the first failure is returned.
 pub(in crate::linux) fn apply(
     socket: &mut Socket,
-    several: Several,
+    multipath: MultipathMode,
     gates: &Gates,
     changes: &[RouteChange],
 ) -> Result<(), KernelError> {
-    let begun = Work::begin(socket, several);
+    let begun = Work::begin(socket, multipath);
     let mut work = begun.map_err(|failure| failure.of_step("observe routes and nexthop objects"))?;
     let mut outcome = Ok(());
     for change in changes {
@@ -42,7 +42,7 @@ pub(in crate::linux) fn apply(
 /// What there is, kept up to date while it is changed.
 struct Work<'a> {
     socket: &'a mut Socket,
-    several: Several,
+    multipath: MultipathMode,
     /// Everybody's that look like ours, in the kernel's order.
     routes: BTreeMap<IpAddr, Vec<RouteMessage>>,
     objects: Objects,
@@ -51,7 +51,7 @@ struct Work<'a> {
 }
 
 impl<'a> Work<'a> {
-    fn begin(socket: &'a mut Socket, several: Several) -> Result<Self, Failure> {
+    fn begin(socket: &'a mut Socket, multipath: MultipathMode) -> Result<Self, Failure> {
         let (mut routes, mut routed) = (BTreeMap::new(), BTreeMap::new());
         for route in socket.routes(ALL_TABLES)? {
             if let Some(id) = decode::nexthop_id(&route) {
@@ -62,7 +62,7 @@ impl<'a> Work<'a> {
             }
         }
         let objects = Objects::read(socket)?;
-        Ok(Self { socket, several, routes, objects, routed })
+        Ok(Self { socket, multipath, routes, objects, routed })
     }
 
     fn make(&mut self, change: &RouteChange) -> Result<(), Failure> {
@@ -86,15 +86,17 @@ impl<'a> Work<'a> {
         }
         self.refuse_foreign(address)?;
         self.remove_surplus(address)?;
-        let towards = self.towards(address, usable)?;
-        self.put(address, &towards)?;
+        let target = self.target(address, usable)?;
+        self.put(address, &target)?;
         missing
     }
 
-    fn usable(&mut self, hop: &NextHop) -> Result<Hop, Failure> {
+    fn usable(&mut self, hop: &NextHop) -> Result<GatewayOnLink, Failure> {
         let refusal = |errno, text| Err(Failure { errno, text: Some(text) });
         match self.socket.link_by_name(&hop.link)? {
-            Some(link) if decode::has_carrier(&link) => Ok(Hop { via: hop.via, link: link.header.index }),
+            Some(link) if decode::has_carrier(&link) => {
+                Ok(GatewayOnLink { via: hop.via, link: link.header.index })
+            }
             Some(_) => refusal(Errno::NETDOWN, format!("link {} has no carrier", hop.link)),
             None => refusal(Errno::NODEV, format!("there is no link {}", hop.link)),
         }
@@ -133,16 +135,16 @@ impl<'a> Work<'a> {
     }
 
     /// Makes what the route is to lead to.
-    fn towards(&mut self, address: IpAddr, hops: BTreeSet<Hop>) -> Result<Towards, Failure> {
-        match (hops.first(), self.several) {
-            (Some(only), _) if hops.len() == 1 => Ok(Towards::One(*only)),
-            (_, Several::Multipath) => Ok(Towards::Several(hops)),
-            (_, Several::Group) => self.group(address, &hops).map(Towards::Object),
+    fn target(&mut self, address: IpAddr, hops: BTreeSet<GatewayOnLink>) -> Result<RouteTarget, Failure> {
+        match (hops.first(), self.multipath) {
+            (Some(only), _) if hops.len() == 1 => Ok(RouteTarget::Gateway(*only)),
+            (_, MultipathMode::PlainRoute) => Ok(RouteTarget::Multipath(hops)),
+            (_, MultipathMode::ResilientGroup) => self.group(address, &hops).map(RouteTarget::Nexthop),
         }
     }
 
     /// The address's own group, if it has one, with new members; or a new one.
-    fn group(&mut self, address: IpAddr, hops: &BTreeSet<Hop>) -> Result<u32, Failure> {
+    fn group(&mut self, address: IpAddr, hops: &BTreeSet<GatewayOnLink>) -> Result<u32, Failure> {
         let own = self.own_group(address);
         if let Some(id) = own.filter(|id| self.objects.hops(*id).as_ref() == Some(hops)) {
             return Ok(id);
@@ -161,7 +163,7 @@ impl<'a> Work<'a> {
         (alone && self.objects.is_replaceable(id)).then_some(id)
     }
 
-    fn single(&mut self, hop: &Hop) -> Result<u32, Failure> {
+    fn single(&mut self, hop: &GatewayOnLink) -> Result<u32, Failure> {
         match self.objects.single(hop) {
             Some(id) => Ok(id),
             None => {
@@ -178,13 +180,13 @@ impl<'a> Work<'a> {
         Ok(id)
     }
 
-    fn put(&mut self, address: IpAddr, towards: &Towards) -> Result<(), Failure> {
+    fn put(&mut self, address: IpAddr, target: &RouteTarget) -> Result<(), Failure> {
         let flags = match self.present(address).first() {
-            Some(route) if Towards::of(route).as_ref() == Some(towards) => return Ok(()),
+            Some(route) if RouteTarget::of(route).as_ref() == Some(target) => return Ok(()),
             Some(_) => NLM_F_CREATE | NLM_F_REPLACE,
             None => NLM_F_CREATE | NLM_F_EXCL,
         };
-        let route = towards.route(address);
+        let route = target.route(address);
         self.socket.request(RouteNetlinkMessage::NewRoute(route.clone()), flags)?;
         self.routes.insert(address, vec![route]);
         Ok(())

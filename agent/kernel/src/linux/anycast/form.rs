@@ -9,7 +9,7 @@ use netlink_packet_route::route::{
 };
 
 use crate::ROUTE_PROTOCOL;
-use crate::linux::nexthop::Hop;
+use crate::linux::nexthop::GatewayOnLink;
 use crate::linux::request::MAIN_TABLE;
 use crate::linux::{decode, request};
 
@@ -19,29 +19,29 @@ pub(super) const METRIC: u32 = 100;
 
 /// Where a route leads.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Towards {
+pub(super) enum RouteTarget {
     /// To one next hop.
-    One(Hop),
-    /// To several by turns, each flow to one: a multipath route.
-    Several(BTreeSet<Hop>),
+    Gateway(GatewayOnLink),
+    /// To several next hops, each flow to one: a multipath route.
+    Multipath(BTreeSet<GatewayOnLink>),
     /// To what the nexthop object of that id says.
-    Object(u32),
+    Nexthop(u32),
 }
 
-impl Towards {
+impl RouteTarget {
     /// Our route.
     pub(super) fn route(&self, address: IpAddr) -> RouteMessage {
         let mut route = request::host_route(address, METRIC);
         match self {
-            Towards::One(hop) => {
+            RouteTarget::Gateway(hop) => {
                 // A pod's address is on no subnet of the node.
                 route.header.flags = RouteFlags::Onlink;
                 route.attributes.extend([gateway(hop), RouteAttribute::Oif(hop.link)]);
             }
-            Towards::Several(hops) => {
-                route.attributes.push(RouteAttribute::MultiPath(hops.iter().map(multipath).collect()));
+            RouteTarget::Multipath(hops) => {
+                route.attributes.push(RouteAttribute::MultiPath(hops.iter().map(next_hop).collect()));
             }
-            Towards::Object(id) => route.attributes.push(RouteAttribute::NhId(*id)),
+            RouteTarget::Nexthop(id) => route.attributes.push(RouteAttribute::NhId(*id)),
         }
         route
     }
@@ -52,15 +52,15 @@ impl Towards {
             return None;
         }
         if let Some(id) = decode::nexthop_id(route) {
-            return Some(Towards::Object(id));
+            return Some(RouteTarget::Nexthop(id));
         }
         let multipath = route.attributes.iter().find_map(|found| match found {
             RouteAttribute::MultiPath(hops) => Some(hops),
             _ => None,
         });
         match multipath {
-            Some(hops) => several(hops).map(Towards::Several),
-            None => one(route).map(Towards::One),
+            Some(hops) => live_hops(hops).map(RouteTarget::Multipath),
+            None => gateway_of(route).map(RouteTarget::Gateway),
         }
     }
 }
@@ -79,11 +79,11 @@ pub(super) fn is_ours(route: &RouteMessage) -> bool {
     route.header.protocol == RouteProtocol::from(ROUTE_PROTOCOL)
 }
 
-fn gateway(hop: &Hop) -> RouteAttribute {
+fn gateway(hop: &GatewayOnLink) -> RouteAttribute {
     RouteAttribute::Gateway(RouteAddress::from(hop.via))
 }
 
-fn multipath(hop: &Hop) -> RouteNextHop {
+fn next_hop(hop: &GatewayOnLink) -> RouteNextHop {
     let mut message = RouteNextHop::default();
     message.flags = RouteNextHopFlags::Onlink;
     message.interface_index = hop.link;
@@ -110,18 +110,18 @@ fn is_plain(route: &RouteMessage) -> bool {
         && !route.attributes.iter().any(more)
 }
 
-fn one(route: &RouteMessage) -> Option<Hop> {
+fn gateway_of(route: &RouteMessage) -> Option<GatewayOnLink> {
     let flags = route.header.flags;
     let good =
         flags.contains(RouteFlags::Onlink) && !flags.intersects(RouteFlags::Dead | RouteFlags::Linkdown);
-    let hop = Hop { via: decode::gateway(route)?, link: decode::out_link(route)? };
+    let hop = GatewayOnLink { via: decode::gateway(route)?, link: decode::out_link(route)? };
     good.then_some(hop)
 }
 
 /// None if they are not even, or one is not as flock makes it.
-fn several(hops: &[RouteNextHop]) -> Option<BTreeSet<Hop>> {
+fn live_hops(hops: &[RouteNextHop]) -> Option<BTreeSet<GatewayOnLink>> {
     let dead = RouteNextHopFlags::Dead | RouteNextHopFlags::Linkdown;
-    let hops: Option<Vec<Option<Hop>>> = hops
+    let hops: Option<Vec<Option<GatewayOnLink>>> = hops
         .iter()
         .map(|hop| {
             let via = hop.attributes.iter().find_map(|found| match found {
@@ -130,7 +130,7 @@ fn several(hops: &[RouteNextHop]) -> Option<BTreeSet<Hop>> {
             })?;
             let good = hop.flags.contains(RouteNextHopFlags::Onlink) && hop.hops == 0;
             let live = !hop.flags.intersects(dead);
-            good.then(|| live.then_some(Hop { via, link: hop.interface_index }))
+            good.then(|| live.then_some(GatewayOnLink { via, link: hop.interface_index }))
         })
         .collect();
     hops.map(|hops| hops.into_iter().flatten().collect())
@@ -140,21 +140,25 @@ fn several(hops: &[RouteNextHop]) -> Option<BTreeSet<Hop>> {
 mod tests {
     use super::*;
 
-    fn hop(n: u32) -> Hop {
-        Hop { via: format!("2001:db8::{n}").parse().unwrap(), link: n }
+    fn hop(n: u32) -> GatewayOnLink {
+        GatewayOnLink { via: format!("2001:db8::{n}").parse().unwrap(), link: n }
     }
 
-    fn all() -> [Towards; 3] {
-        [Towards::One(hop(1)), Towards::Several([hop(1), hop(2)].into()), Towards::Object(7)]
+    fn all() -> [RouteTarget; 3] {
+        [
+            RouteTarget::Gateway(hop(1)),
+            RouteTarget::Multipath([hop(1), hop(2)].into()),
+            RouteTarget::Nexthop(7),
+        ]
     }
 
     const ADDRESS: &str = "2001:db8:53::1";
 
     #[test]
     fn a_route_is_read_as_it_was_written() {
-        for towards in all() {
-            let route = towards.route(ADDRESS.parse().unwrap());
-            assert_eq!(Towards::of(&route), Some(towards));
+        for target in all() {
+            let route = target.route(ADDRESS.parse().unwrap());
+            assert_eq!(RouteTarget::of(&route), Some(target));
             assert_eq!(address(&route), Some(ADDRESS.parse().unwrap()));
             assert!(is_ours(&route));
         }
@@ -162,9 +166,9 @@ mod tests {
 
     #[test]
     fn an_objects_content_is_not_the_routes() {
-        let mut route = Towards::Object(7).route(ADDRESS.parse().unwrap());
+        let mut route = RouteTarget::Nexthop(7).route(ADDRESS.parse().unwrap());
         route.attributes.extend([gateway(&hop(1)), RouteAttribute::Oif(1)]);
-        assert_eq!(Towards::of(&route), Some(Towards::Object(7)));
+        assert_eq!(RouteTarget::of(&route), Some(RouteTarget::Nexthop(7)));
     }
 
     #[test]
@@ -178,25 +182,25 @@ mod tests {
             |route| route.attributes.push(RouteAttribute::Metrics(Vec::new())),
         ];
         for breaks in broken {
-            let mut route = Towards::One(hop(1)).route(ADDRESS.parse().unwrap());
+            let mut route = RouteTarget::Gateway(hop(1)).route(ADDRESS.parse().unwrap());
             breaks(&mut route);
-            assert_eq!(Towards::of(&route), None, "{route:?}");
+            assert_eq!(RouteTarget::of(&route), None, "{route:?}");
         }
     }
 
-    fn multipath_with(change: impl Fn(&mut RouteNextHop)) -> Option<Towards> {
-        let mut route = Towards::Several([hop(1), hop(2)].into()).route(ADDRESS.parse().unwrap());
+    fn multipath_with(change: impl Fn(&mut RouteNextHop)) -> Option<RouteTarget> {
+        let mut route = RouteTarget::Multipath([hop(1), hop(2)].into()).route(ADDRESS.parse().unwrap());
         for attribute in &mut route.attributes {
             if let RouteAttribute::MultiPath(hops) = attribute {
                 change(&mut hops[0]);
             }
         }
-        Towards::of(&route)
+        RouteTarget::of(&route)
     }
 
     #[test]
-    fn dead_next_hops_are_left_out_of_several_and_uneven_ones_are_none() {
-        let rest = Some(Towards::Several([hop(2)].into()));
+    fn dead_next_hops_are_left_out_of_multipath_routes_and_uneven_ones_are_none() {
+        let rest = Some(RouteTarget::Multipath([hop(2)].into()));
         assert_eq!(multipath_with(|hop| hop.flags |= RouteNextHopFlags::Dead), rest);
         assert_eq!(multipath_with(|hop| hop.flags |= RouteNextHopFlags::Linkdown), rest);
         assert_eq!(multipath_with(|hop| hop.hops = 1), None);
@@ -212,7 +216,7 @@ mod tests {
             |route| route.attributes.retain(|found| !matches!(found, RouteAttribute::Priority(_))),
         ];
         for change in other {
-            let mut route = Towards::Object(7).route(ADDRESS.parse().unwrap());
+            let mut route = RouteTarget::Nexthop(7).route(ADDRESS.parse().unwrap());
             change(&mut route);
             assert_eq!(address(&route), None, "{route:?}");
         }

@@ -7,7 +7,7 @@ use rustix::io::Errno;
 
 use crate::ROUTE_PROTOCOL;
 use crate::linux::errno::Failure;
-use crate::linux::nexthop::{Group, Hop, Kind, Member, Nexthop, NexthopMessage, Table};
+use crate::linux::nexthop::{GatewayOnLink, Group, Kind, Member, Nexthop, NexthopMessage, Table};
 use crate::linux::socket::Socket;
 
 /// Ours begin with "FL". What is in the range but does not bear our protocol number is somebody else's all the same.
@@ -54,7 +54,7 @@ impl Objects {
     }
 
     /// Where a group leads; none for one that is not ours, or not as flock makes it.
-    pub(super) fn hops(&self, group: u32) -> Option<BTreeSet<Hop>> {
+    pub(super) fn hops(&self, group: u32) -> Option<BTreeSet<GatewayOnLink>> {
         let group = self.our_group(group).filter(|group| group.table == Some(TABLE))?;
         let hop = |member: &Member| match self.our(member.id)? {
             Kind::Single(hop) if member.extra_weight == 0 => Some(*hop),
@@ -70,7 +70,7 @@ impl Objects {
     }
 
     /// The object of a next hop, if there is one.
-    pub(super) fn single(&self, hop: &Hop) -> Option<u32> {
+    pub(super) fn single(&self, hop: &GatewayOnLink) -> Option<u32> {
         self.ours().find(|nexthop| nexthop.kind == Kind::Single(*hop)).map(|nexthop| nexthop.id)
     }
 
@@ -137,8 +137,8 @@ mod tests {
 
     const BASE: u32 = *IDS.start();
 
-    fn hop(n: u32) -> Hop {
-        Hop { via: format!("192.0.2.{n}").parse().unwrap(), link: n }
+    fn hop(n: u32) -> GatewayOnLink {
+        GatewayOnLink { via: format!("192.0.2.{n}").parse().unwrap(), link: n }
     }
 
     fn single(n: u32) -> Nexthop {

@@ -3,7 +3,7 @@ use netlink_packet_core::{NLM_F_REQUEST, NetlinkMessage, NetlinkPayload};
 use super::*;
 
 fn single(via: &str) -> Nexthop {
-    let hop = Hop { via: via.parse().unwrap(), link: 7 };
+    let hop = GatewayOnLink { via: via.parse().unwrap(), link: 7 };
     Nexthop { id: 0x464c_0001, protocol: 70, kind: Kind::Single(hop) }
 }
 

@@ -22,7 +22,7 @@ pub(in crate::linux) struct Refusal {
 
 impl<F: Family> Socket<F> {
     /// Sends the messages in one datagram, each with its own flags (REQUEST is added), and reads what the kernel says
-    /// of each: a refusal is always told, success only where the flags ask for it (ACK). At least one should: no
+    /// of each: it always answers a message that it refuses, others only where the flags ask for it (ACK). At least one should: no
     /// answer at all is taken for a failure of the whole.
     pub(in crate::linux) fn batch<M: Message<Family = F>>(
         &mut self,
@@ -73,7 +73,7 @@ impl<F: Family> Socket<F> {
                         let refusal = |failure| Refusal { position: position as usize, failure };
                         refusals.extend(outcome.err().map(refusal));
                     }
-                    // An answer to something else, or what a message told by the way.
+                    // An answer to something else, or an echo.
                     Content::End(_) | Content::Message(_) => {}
                 }
             }
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_is_told_by_its_place() {
+    fn a_refusal_names_its_position() {
         let mut socket = Socket::open().unwrap();
         let links = [LOOPBACK, u32::MAX >> 1, LOOPBACK, u32::MAX >> 2];
         let refusals = socket.batch(links.map(|link| (look_at(link), NLM_F_ACK))).unwrap();
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn refusals_are_told_of_messages_that_ask_for_no_answer() {
+    fn a_message_without_ack_flag_is_refused_too() {
         let mut socket = Socket::open().unwrap();
         let requests = [(look_at(u32::MAX >> 1), 0), (look_at(LOOPBACK), NLM_F_ACK)];
         assert_eq!(socket.batch(requests).unwrap().len(), 1);
