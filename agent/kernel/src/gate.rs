@@ -1,5 +1,6 @@
-//! Where tests come between the agent and its kernel, the real one or the one in memory: each operation goes through
-//! the gate by the way in which every one of them is written, so that none can be forgotten.
+//! Where tests come between the agent and its kernel, the real one or the one in memory. The gate is a part of both
+//! kernels: the functions that all operations are made of (`observe`, `change`) go through it, so that a new operation
+//! needs no wrapper of its own.
 
 use std::fmt;
 use std::sync::Arc;

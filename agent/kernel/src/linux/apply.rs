@@ -1,58 +1,26 @@
 //! Changes to one attachment's link. All of a call's steps are made by one thread, in order.
 
+mod end;
+
 use std::time::{Duration, Instant};
 
 use flock_core::attachment::IfName;
 use flock_core::link::{Fact, LinkChange, LinkSpec, RemovableFact, Side};
-use ipnet::IpNet;
-use netlink_packet_core::{NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE};
+use netlink_packet_core::{NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL};
 use netlink_packet_route::RouteNetlinkMessage;
-use netlink_packet_route::link::{In6AddrGenMode, LinkAttribute, LinkMessage};
 use rustix::io::Errno;
 
+use self::end::End;
 use super::await_ready;
 use super::errno::Failure;
 use super::netns::Namespace;
-use super::request::{self, LOOPBACK};
+use super::request;
 use super::socket::Socket;
 use super::sysctl::{self, Sysctls};
 use crate::KernelError;
 
 /// How long the kernel may take to finish what it has promised: microseconds, unless everybody wants the rtnl lock.
 const READY_TIMEOUT: Duration = Duration::from_secs(5);
-
-const PUT: u16 = NLM_F_CREATE | NLM_F_REPLACE;
-
-/// One end of the pair, and a socket in its namespace.
-struct End {
-    socket: Socket,
-    ifname: IfName,
-    index: Option<u32>,
-}
-
-impl End {
-    /// The end in the calling thread's namespace.
-    fn open(ifname: &IfName) -> Result<Self, Failure> {
-        Ok(Self { socket: Socket::open()?, ifname: ifname.clone(), index: None })
-    }
-
-    fn look_up(&mut self) -> Result<Option<u32>, Failure> {
-        Ok(self.socket.link_by_name(&self.ifname)?.map(|link| link.header.index))
-    }
-
-    /// The interface's index, looked up once.
-    fn index(&mut self) -> Result<u32, Failure> {
-        if self.index.is_none() {
-            self.index = self.look_up()?;
-        }
-        self.index.ok_or_else(|| Errno::NODEV.into())
-    }
-
-    /// Changes the link itself.
-    fn set_link(&mut self, message: LinkMessage) -> Result<(), Failure> {
-        self.socket.request(RouteNetlinkMessage::SetLink(message), 0)
-    }
-}
 
 /// A thread's work on one link. The thread is in the namespace of side `at`.
 pub(super) struct Work<'a> {
@@ -156,7 +124,7 @@ impl<'a> Work<'a> {
                 self.set_altname(name);
                 Ok(())
             }
-            _ => set_by_netlink(self.end(side)?, fact),
+            _ => self.end(side)?.set(fact),
         };
         done.map_err(|failure| failure.of_step(self.action("set", fact)))?;
         match fact {
@@ -198,7 +166,7 @@ impl<'a> Work<'a> {
     fn unset(&mut self, removed: &RemovableFact) -> Result<(), KernelError> {
         let fact = Fact::from(removed.clone());
         let done = match self.end(fact.side()) {
-            Ok(end) => unset_by_netlink(end, removed),
+            Ok(end) => end.unset(removed),
             // Whatever was in a namespace that is gone is gone.
             Err(KernelError::NoNamespace(_)) => return Ok(()),
             Err(error) => return Err(error),
@@ -265,77 +233,4 @@ impl<'a> Work<'a> {
         self.at = side;
         Ok(())
     }
-}
-
-fn set_by_netlink(end: &mut End, fact: &Fact) -> Result<(), Failure> {
-    match fact {
-        Fact::Link { .. } => end.index().map(drop),
-        Fact::Mac { mac, .. } => set_attribute(end, LinkAttribute::Address(mac.0.to_vec())),
-        Fact::Mtu { mtu, .. } => set_attribute(end, LinkAttribute::Mtu(*mtu)),
-        Fact::Alias { alias } => set_attribute(end, LinkAttribute::IfAlias(alias.clone())),
-        Fact::NoAddressGeneration => set_address_generation(end, In6AddrGenMode::None),
-        Fact::LoopbackUp => end.set_link(request::link_up(LOOPBACK)),
-        Fact::Up { .. } => {
-            let message = request::link_up(end.index()?);
-            end.set_link(message)
-        }
-        Fact::Address { net, .. } => {
-            let message = request::address(end.index()?, *net);
-            end.socket.request(RouteNetlinkMessage::NewAddress(message), PUT)
-        }
-        Fact::LoopbackAddress { address } => {
-            let message = request::address(LOOPBACK, IpNet::from(*address));
-            end.socket.request(RouteNetlinkMessage::NewAddress(message), PUT)
-        }
-        Fact::Neighbour { address, mac, .. } => {
-            let message = request::neighbour(end.index()?, *address, Some(*mac));
-            end.socket.request(RouteNetlinkMessage::NewNeighbour(message), PUT)
-        }
-        Fact::Route { route, .. } => {
-            let message = request::route(end.index()?, route);
-            end.socket.request(RouteNetlinkMessage::NewRoute(message), PUT)
-        }
-        // Not of netlink's, see `Work::set`.
-        Fact::AltName { .. } | Fact::Sysctl { .. } => Err(Errno::OPNOTSUPP.into()),
-    }
-}
-
-fn unset_by_netlink(end: &mut End, fact: &RemovableFact) -> Result<(), Failure> {
-    let index = end.index()?;
-    match fact {
-        RemovableFact::Alias { .. } => {
-            end.set_link(request::link(index, vec![LinkAttribute::IfAlias(String::new())]))
-        }
-        RemovableFact::AltName { name } => {
-            end.socket.request(RouteNetlinkMessage::DelLinkProp(request::link_altname(index, name)), 0)
-        }
-        RemovableFact::NoAddressGeneration => set_address_generation(end, In6AddrGenMode::Eui64),
-        RemovableFact::Address { net, .. } => {
-            end.socket.request(RouteNetlinkMessage::DelAddress(request::address(index, *net)), 0)
-        }
-        RemovableFact::LoopbackAddress { address } => {
-            let message = request::address(LOOPBACK, IpNet::from(*address));
-            end.socket.request(RouteNetlinkMessage::DelAddress(message), 0)
-        }
-        RemovableFact::Neighbour { address, .. } => end
-            .socket
-            .request(RouteNetlinkMessage::DelNeighbour(request::neighbour(index, *address, None)), 0),
-        RemovableFact::Route { route, .. } => {
-            end.socket.request(RouteNetlinkMessage::DelRoute(request::route(index, route)), 0)
-        }
-        RemovableFact::Link { .. } => {
-            end.socket.request(RouteNetlinkMessage::DelLink(request::link(index, Vec::new())), 0)
-        }
-    }
-}
-
-fn set_attribute(end: &mut End, attribute: LinkAttribute) -> Result<(), Failure> {
-    let message = request::link(end.index()?, vec![attribute]);
-    end.set_link(message)
-}
-
-fn set_address_generation(end: &mut End, mode: In6AddrGenMode) -> Result<(), Failure> {
-    let message = request::link_address_generation(end.index()?, mode);
-    // A link without IPv6 generates no address.
-    end.set_link(message).or_else(|failure| failure.unless(&[Errno::AFNOSUPPORT, Errno::OPNOTSUPP]))
 }
