@@ -104,7 +104,7 @@ impl Store {
     }
 
     /// Notes that an address has rested, or is used again.
-    pub fn end_rest(&self, address: Ipv4Addr) -> Result<(), StoreError> {
+    pub fn end_cool_down(&self, address: Ipv4Addr) -> Result<(), StoreError> {
         let path = self.resting.join(address.to_string());
         self.files.remove(&path).map_err(failed("remove", &path))
     }
@@ -214,7 +214,7 @@ mod tests {
         for id in ["a@eth0", "a@eth0", "b@eth0"] {
             store.remove(&id.parse().unwrap()).unwrap();
         }
-        store.end_rest(Ipv4Addr::new(192, 0, 2, 9)).unwrap();
+        store.end_cool_down(Ipv4Addr::new(192, 0, 2, 9)).unwrap();
         let contents = store.load().unwrap();
         assert!(contents.records.is_empty() && contents.resting.is_empty() && contents.damaged.is_empty());
     }

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use flock_core::attachment::IfName;
-use flock_core::removal::Removal;
+use flock_core::lifecycle::uninstall::Removal;
 use flock_core::steering::{Steering, TABLE};
 use flock_kernel::{Kernel, KernelError};
 

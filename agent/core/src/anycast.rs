@@ -1,7 +1,7 @@
 //! Anycast on one node: which addresses are served, by which pods, and whether the node tells its routers.
 //!
 //! ```text
-//!  attachments x pods x AddressPools --> Member --resolve--> Group --+--> Routes: where packets go
+//!  attachments x pods x AddressPools --> Candidate --resolve--> Group --+--> Routes: where packets go
 //!                                                                    +--> Damper --> Announced: what routers are told
 //! ```
 //!
@@ -32,7 +32,7 @@ use crate::prefix::{Family, PodAddresses};
 
 /// An attachment that claims anycast addresses, and whether its pod can serve.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Member {
+pub struct Candidate {
     /// The attachment.
     pub id: AttachmentId,
     /// The pod.
@@ -73,16 +73,16 @@ pub struct Announced {
 
 /// A pod's part in an anycast address.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Seat {
+pub struct Member {
     /// The pod.
     pub pod: PodName,
     /// Whether it takes part.
-    pub standing: Standing,
+    pub state: MemberState,
 }
 
 /// Whether a pod takes part in an anycast address.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Standing {
+pub enum MemberState {
     /// It is a next hop.
     Serving,
     /// It is not ready, or is on its way out.
@@ -99,7 +99,7 @@ pub struct Group {
     /// The pods that can serve it: the route, and the reason to advertise it. Empty: neither.
     pub next_hops: BTreeSet<NextHop>,
     /// All pods that claim it.
-    pub seats: BTreeMap<AttachmentId, Seat>,
+    pub members: BTreeMap<AttachmentId, Member>,
 }
 
 /// Every address that is claimed on this node.
@@ -107,25 +107,25 @@ pub type Groups = BTreeMap<IpAddr, Group>;
 
 impl Group {
     /// How many pods serve it; none: it is not to be advertised.
-    pub fn weight(&self) -> Option<NonZeroU32> {
+    pub fn ready_pods(&self) -> Option<NonZeroU32> {
         u32::try_from(self.next_hops.len()).ok().and_then(NonZeroU32::new)
     }
 }
 
 /// Every address that is claimed on this node.
-pub fn resolve<'a>(members: impl IntoIterator<Item = &'a Member>) -> Groups {
+pub fn resolve<'a>(members: impl IntoIterator<Item = &'a Candidate>) -> Groups {
     let mut groups = Groups::new();
-    for member in members {
-        for (address, problem) in &member.claims {
+    for candidate in members {
+        for (address, problem) in &candidate.claims {
             let group = groups.entry(*address).or_default();
-            let standing = match next_hop(member, Family::of(*address), problem.as_ref()) {
+            let state = match next_hop(candidate, Family::of(*address), problem.as_ref()) {
                 Ok(hop) => {
                     group.next_hops.insert(hop);
-                    Standing::Serving
+                    MemberState::Serving
                 }
-                Err(standing) => standing,
+                Err(state) => state,
             };
-            group.seats.insert(member.id.clone(), Seat { pod: member.pod.clone(), standing });
+            group.members.insert(candidate.id.clone(), Member { pod: candidate.pod.clone(), state });
         }
     }
     groups
@@ -137,14 +137,19 @@ pub fn routes(groups: &Groups) -> Routes {
     served.map(|(address, group)| (*address, group.next_hops.clone())).collect()
 }
 
-fn next_hop(member: &Member, family: Family, problem: Option<&ClaimProblem>) -> Result<NextHop, Standing> {
+fn next_hop(
+    candidate: &Candidate,
+    family: Family,
+    problem: Option<&ClaimProblem>,
+) -> Result<NextHop, MemberState> {
     if let Some(problem) = problem {
-        return Err(Standing::Refused(problem.clone()));
+        return Err(MemberState::Refused(problem.clone()));
     }
-    let via = member.addresses.iter().find(|own| Family::of(*own) == family).ok_or(Standing::NoFamily)?;
-    match member.readiness {
-        Readiness::Ready => Ok(NextHop { via, link: member.link.clone() }),
-        readiness => Err(Standing::Out(readiness)),
+    let via =
+        candidate.addresses.iter().find(|own| Family::of(*own) == family).ok_or(MemberState::NoFamily)?;
+    match candidate.readiness {
+        Readiness::Ready => Ok(NextHop { via, link: candidate.link.clone() }),
+        readiness => Err(MemberState::Out(readiness)),
     }
 }
 
@@ -154,8 +159,8 @@ mod tests {
 
     use super::*;
 
-    fn member(number: u8, readiness: Readiness, anycast: &[&str]) -> Member {
-        Member {
+    fn candidate(number: u8, readiness: Readiness, anycast: &[&str]) -> Candidate {
+        Candidate {
             id: format!("c{number}@eth0").parse().unwrap(),
             pod: PodName::new("dns", &format!("resolver-{number}")).unwrap(),
             link: format!("flock0000000{number}").parse().unwrap(),
@@ -176,7 +181,7 @@ mod tests {
 
     #[test]
     fn ready_pods_are_next_hops_by_their_own_address_of_the_family() {
-        let members = [member(2, Readiness::Ready, &BOTH), member(1, Readiness::Ready, &BOTH)];
+        let members = [candidate(2, Readiness::Ready, &BOTH), candidate(1, Readiness::Ready, &BOTH)];
         let groups = resolve(&members);
         assert_eq!(vias(&groups[&BOTH[0].parse().unwrap()]), ["2001:db8:a:1::1", "2001:db8:a:1::2"]);
         assert_eq!(vias(&groups[&BOTH[1].parse().unwrap()]), ["203.0.113.1", "203.0.113.2"]);
@@ -185,35 +190,37 @@ mod tests {
     #[test]
     fn the_last_ready_pod_takes_the_advertisement_along() {
         for readiness in [Readiness::NotReady, Readiness::Terminating, Readiness::Unknown] {
-            let groups = resolve(&[member(1, readiness, &BOTH)]);
+            let groups = resolve(&[candidate(1, readiness, &BOTH)]);
             let group = &groups[&BOTH[0].parse().unwrap()];
-            assert!(group.weight().is_none() && group.seats.len() == 1, "{readiness:?}");
+            assert!(group.ready_pods().is_none() && group.members.len() == 1, "{readiness:?}");
             assert!(routes(&groups).is_empty());
         }
         assert!(
-            resolve(&[member(1, Readiness::Ready, &BOTH)]).values().all(|group| group.weight().is_some())
+            resolve(&[candidate(1, Readiness::Ready, &BOTH)])
+                .values()
+                .all(|group| group.ready_pods().is_some())
         );
     }
 
     #[test]
     fn a_pod_without_the_family_is_no_next_hop() {
-        let mut v6_only = member(1, Readiness::Ready, &BOTH);
+        let mut v6_only = candidate(1, Readiness::Ready, &BOTH);
         v6_only.addresses.v4 = None;
         let groups = resolve(&[v6_only]);
-        assert_eq!(groups[&BOTH[1].parse().unwrap()].weight(), None);
-        assert_eq!(groups[&BOTH[0].parse().unwrap()].weight(), NonZeroU32::new(1));
+        assert_eq!(groups[&BOTH[1].parse().unwrap()].ready_pods(), None);
+        assert_eq!(groups[&BOTH[0].parse().unwrap()].ready_pods(), NonZeroU32::new(1));
     }
 
     #[test]
     fn a_claim_that_is_not_admitted_any_more_is_none() {
-        let mut refused = member(1, Readiness::Ready, &BOTH);
+        let mut refused = candidate(1, Readiness::Ready, &BOTH);
         let v6: IpAddr = BOTH[0].parse().unwrap();
         refused.claims.insert(v6, Some(ClaimProblem::Infrastructure));
         let groups = resolve(&[refused]);
-        assert_eq!(groups[&v6].weight(), None);
+        assert_eq!(groups[&v6].ready_pods(), None);
         assert_eq!(
-            groups[&v6].seats.values().next().unwrap().standing,
-            Standing::Refused(ClaimProblem::Infrastructure)
+            groups[&v6].members.values().next().unwrap().state,
+            MemberState::Refused(ClaimProblem::Infrastructure)
         );
         assert_eq!(routes(&groups).len(), 1);
     }
@@ -223,7 +230,7 @@ mod tests {
         #[test]
         fn a_pods_readiness_changes_its_own_next_hop_only(ready in proptest::collection::vec(any::<bool>(), 1..9), who in 0..9_usize) {
             let readiness = |ready| if ready { Readiness::Ready } else { Readiness::NotReady };
-            let members: Vec<Member> = ready.iter().zip(1..).map(|(ready, n)| member(n, readiness(*ready), &BOTH)).collect();
+            let members: Vec<Candidate> = ready.iter().zip(1..).map(|(ready, n)| candidate(n, readiness(*ready), &BOTH)).collect();
             let before = resolve(&members);
             prop_assert_eq!(&before, &resolve(members.iter().rev()));
             let mut after = members.clone();

@@ -1,12 +1,12 @@
 //! The allocator: which addresses an attachment gets, and which ones rest.
 //!
-//! * IPv6: random host bits, or the pod's `ip-algo`; never a reserved identifier ([`crate::iid`]). Nothing rests: the
+//! * IPv6: random host bits, or the pod's `ip-algo`; never a reserved identifier ([`crate::iid`]). Nothing cools down: the
 //!   chance to draw an address again is small.
-//! * IPv4: the lowest address that is neither in use nor resting. A released one rests for the cool-down, since peers
+//! * IPv4: the lowest address that is neither in use nor cooling down. A released one cools down, since peers
 //!   go on talking to the pod that had it; if nothing else is left, the one that has rested longest is used early.
 //!
-//! A rest goes on beneath an early use: if that ADD is rolled back, the address rests as before; once it is released,
-//! it rests anew. While an address is in use, it does not count as resting.
+//! A cool-down goes on beneath an early use: if that ADD is rolled back, the address cools down as before; once it is released,
+//! it cools down anew. While an address is in use, it does not count as cooling down.
 //!
 //! An address belongs to at most one attachment. The allocator knows addresses, not pools: those come with each
 //! intent, so that pools may change while pods live, whose addresses stay theirs.
@@ -15,9 +15,9 @@
 //! O((n + r) log n) for each range at worst, since it passes over one taken address per step; an IPv6 allocation 16
 //! tries for each range, and then, only in ranges of at most 16 host bits, O(n log n).
 
+mod cool_down;
 mod error;
 mod low;
-mod rests;
 mod usage;
 mod v4;
 mod v6;
@@ -40,7 +40,7 @@ use jiff::Timestamp;
 use crate::attachment::AttachmentId;
 use crate::intent::PodIntent;
 use crate::prefix::PodAddresses;
-use rests::Rests;
+use cool_down::CoolDowns;
 
 /// Where randomness comes from.
 pub trait Random {
@@ -54,7 +54,7 @@ pub struct Draw<'a> {
     pub random: &'a mut dyn Random,
     /// Wall clock.
     pub now: Timestamp,
-    /// How long a released IPv4 address rests.
+    /// How long a released IPv4 address cools down.
     pub cooldown: Duration,
 }
 
@@ -66,7 +66,7 @@ pub struct Allocator {
     extra: BTreeMap<AttachmentId, BTreeSet<IpAddr>>,
     v6: BTreeMap<Ipv6Addr, AttachmentId>,
     v4: BTreeMap<Ipv4Addr, AttachmentId>,
-    rests: Rests,
+    cool_downs: CoolDowns,
 }
 
 impl Allocator {
@@ -82,7 +82,7 @@ impl Allocator {
             return Err(IpamError::AlreadyHeld { id: id.clone(), addresses });
         }
         let Draw { random, now, cooldown } = draw;
-        self.rests.set_clock(now);
+        self.cool_downs.set_clock(now);
         let fixed = intent.fixed();
         if let Some((address, owner)) = self.taken(fixed.iter(), id) {
             return Err(IpamError::Taken { pod: intent.pod().clone(), address, owner });
@@ -129,9 +129,9 @@ impl Allocator {
     /// Takes an attachment's addresses back; the IPv4 one begins its rest at `now`. None: it had none.
     pub fn release(&mut self, id: &AttachmentId, now: Timestamp) -> Option<PodAddresses> {
         let addresses = self.forget(id)?;
-        self.rests.set_clock(now);
+        self.cool_downs.set_clock(now);
         if let Some(v4) = addresses.v4 {
-            self.rests.start(v4, now);
+            self.cool_downs.start(v4, now);
         }
         Some(addresses)
     }
@@ -171,14 +171,14 @@ impl Allocator {
     }
 
     /// Goes on with a rest after a restart. The address may be in use again early.
-    pub fn restore_resting(&mut self, address: Ipv4Addr, since: Timestamp) {
-        self.rests.start(address, since);
+    pub fn restore_cool_down(&mut self, address: Ipv4Addr, since: Timestamp) {
+        self.cool_downs.start(address, since);
     }
 
-    /// Drops the rests that have ended, and returns their addresses.
+    /// Drops the cool-downs that have ended, and returns their addresses.
     pub fn expire(&mut self, now: Timestamp, cooldown: Duration) -> Vec<Ipv4Addr> {
-        self.rests.set_clock(now);
-        self.rests.expire(now, cooldown)
+        self.cool_downs.set_clock(now);
+        self.cool_downs.expire(now, cooldown)
     }
 
     /// Whose address it is.
@@ -202,7 +202,7 @@ impl Allocator {
     /// The addresses that rest and since when, the longest-resting first; those whose rest has ended are among them
     /// until [`Allocator::expire`].
     pub fn resting(&self) -> impl Iterator<Item = (Ipv4Addr, Timestamp)> {
-        self.rests.iter().filter(|(address, _)| !self.v4.contains_key(address))
+        self.cool_downs.iter().filter(|(address, _)| !self.v4.contains_key(address))
     }
 
     fn hold(&mut self, id: &AttachmentId, addresses: PodAddresses) {

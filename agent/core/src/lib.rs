@@ -12,12 +12,11 @@
 //! * [`host`]: what the node as a whole is observed to have, and its sysctls and blackholes.
 //! * [`bgp`]: what the node says to its routers and learns from them: `bird.conf` and the state of the sessions.
 //! * [`selector`], [`claim`], [`anycast`]: who may claim an address, and which pods serve it.
-//! * [`network`]: whether Kubernetes may send pods to the node.
+//! * [`kubernetes`]: whether Kubernetes may send pods to the node, and why BIRD's container is stopped.
 //! * [`nft`]: nftables as values.
 //! * [`marks`]: who uses which bits of marks.
 //! * [`steering`]: how connections to an anycast address stay with their pod.
-//! * [`departure`], [`removal`]: what the end of BIRD's container is about, and how flock is taken off a node.
-//! * [`recovery`], [`sweep`]: how store and kernel are joined after a restart, and what is an orphan.
+//! * [`lifecycle`]: how store and kernel are joined after a restart, what is an orphan, and how flock is taken off a node.
 
 pub mod algo;
 pub mod annotation;
@@ -25,7 +24,6 @@ pub mod anycast;
 pub mod attachment;
 pub mod bgp;
 pub mod claim;
-pub mod departure;
 pub mod desired;
 pub mod fnv;
 #[cfg(any(test, fuzzing))]
@@ -34,16 +32,14 @@ pub mod host;
 pub mod iid;
 pub mod intent;
 pub mod ipam;
+pub mod kubernetes;
+pub mod lifecycle;
 pub mod link;
 pub mod marks;
-pub mod network;
 pub mod nft;
 pub mod node;
 pub mod pod;
 pub mod prefix;
 pub mod record;
-pub mod recovery;
-pub mod removal;
 pub mod selector;
 pub mod steering;
-pub mod sweep;

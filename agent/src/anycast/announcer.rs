@@ -12,7 +12,7 @@ use flock_core::host::NodeView;
 use flock_core::record::{Claimants, Records};
 use tokio::sync::watch;
 
-use super::members::{members, serving_elsewhere};
+use super::members::{candidates, serving_elsewhere};
 use super::{AnycastView, Programmed, Withheld};
 use crate::environment::sleep_until;
 use crate::publish::publish_change;
@@ -101,7 +101,7 @@ impl Announcer {
         let claimants = self.inputs.claimants.borrow_and_update().clone();
         let host = self.inputs.host.borrow_and_update().clone();
         let ownership = Ownership::new(&desired, &host, &self.inputs.records.borrow());
-        let groups = anycast::resolve(&members(&claimants, &desired, &ownership));
+        let groups = anycast::resolve(&candidates(&claimants, &desired, &ownership));
         for (address, text) in anycast::causes(&self.groups.borrow(), &groups) {
             tracing::info!(%address, cause = text, "anycast");
             self.causes.insert(address, Cause { text, seen });
@@ -129,7 +129,7 @@ impl Announcer {
         let none = BTreeSet::new();
         let (mut wanted, mut withheld) = (BTreeSet::new(), BTreeMap::new());
         for address in
-            groups.iter().filter(|(_, group)| group.weight().is_some()).map(|(address, _)| *address)
+            groups.iter().filter(|(_, group)| group.ready_pods().is_some()).map(|(address, _)| *address)
         {
             let others = elsewhere.get(&address).unwrap_or(&none);
             let most = claim::max_advertisers(&desired.pools, address);
@@ -152,7 +152,7 @@ impl Announcer {
         fixed: &BTreeSet<IpAddr>,
         ownership: &Ownership,
     ) {
-        let weight = |address: &IpAddr| Some((*address, groups.get(address)?.weight()?));
+        let weight = |address: &IpAddr| Some((*address, groups.get(address)?.ready_pods()?));
         let told = Announced { anycast: announced.iter().filter_map(weight).collect(), fixed: fixed.clone() };
         let claimable = ownership.claimable();
         self.announcement.send_if_modified(|current| {

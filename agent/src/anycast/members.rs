@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use flock_core::annotation::{Key, PodAnnotations};
-use flock_core::anycast::Member;
+use flock_core::anycast::Candidate;
 use flock_core::claim::{Ownership, Use};
 use flock_core::pod::{Pod, Readiness};
 use flock_core::record::{Claimants, Record};
@@ -13,11 +13,11 @@ use flock_core::record::{Claimants, Record};
 use flock_core::desired::Desired;
 
 /// The attachments that claim anycast addresses.
-pub(super) fn members(claimants: &Claimants, desired: &Desired, ownership: &Ownership) -> Vec<Member> {
+pub(super) fn candidates(claimants: &Claimants, desired: &Desired, ownership: &Ownership) -> Vec<Candidate> {
     let with_anycast = claimants.values().filter(|record| !record.claimed.anycast.is_empty());
-    let member = |record: &Record| {
+    let candidate = |record: &Record| {
         let problem = |address: &IpAddr| ownership.problem(&record.pod, Use::Anycast, *address);
-        Member {
+        Candidate {
             id: record.id.clone(),
             pod: record.pod.clone(),
             link: record.host_link.clone(),
@@ -26,7 +26,7 @@ pub(super) fn members(claimants: &Claimants, desired: &Desired, ownership: &Owne
             readiness: readiness(record, claimants, desired),
         }
     };
-    with_anycast.map(member).collect()
+    with_anycast.map(candidate).collect()
 }
 
 /// A sandbox that was replaced, or whose pod was, is not the one whose readiness is told.

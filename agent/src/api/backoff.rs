@@ -16,7 +16,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// One thing that is done again and again.
 #[derive(Debug)]
-pub struct Attempts {
+pub struct Backoff {
     /// In words, for the log.
     what: &'static str,
     failures: u32,
@@ -24,7 +24,7 @@ pub struct Attempts {
     not_before: Option<Instant>,
 }
 
-impl Attempts {
+impl Backoff {
     pub fn at(what: &'static str) -> Self {
         Self { what, failures: 0, told: None, not_before: None }
     }
@@ -59,11 +59,11 @@ impl Attempts {
 /// nodes do not come all at once.
 fn pause(failures: u32) -> Duration {
     let whole = FIRST_PAUSE.saturating_mul(2_u32.saturating_pow(failures.min(16))).min(LONGEST_PAUSE);
-    scattered(whole)
+    jittered(whole)
 }
 
 /// Up to a fifth less.
-pub fn scattered(whole: Duration) -> Duration {
+pub fn jittered(whole: Duration) -> Duration {
     let mut byte = [0_u8];
     SystemRandom.fill(&mut byte);
     whole - whole * u32::from(byte[0]) / (5 * 256)
@@ -86,17 +86,17 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_success_ends_the_pauses_and_an_api_server_may_ask_for_longer_ones() {
-        let mut attempts = Attempts::at("test");
-        attempts.failed(&CallError::Silent);
-        assert!(attempts.not_before().unwrap() <= Instant::now() + FIRST_PAUSE);
-        attempts.succeeded();
-        assert_eq!(attempts.not_before(), None);
+        let mut backoff = Backoff::at("test");
+        backoff.failed(&CallError::Silent);
+        assert!(backoff.not_before().unwrap() <= Instant::now() + FIRST_PAUSE);
+        backoff.succeeded();
+        assert_eq!(backoff.not_before(), None);
         let details = kube::core::response::StatusDetails {
             retry_after_seconds: 30,
             ..serde_json::from_str("{}").unwrap()
         };
         let status = Status::failure("later", "TooManyRequests").with_code(429).with_details(details);
-        attempts.failed(&CallError::Refused(status.boxed()));
-        assert_eq!(attempts.not_before(), Some(Instant::now() + Duration::from_secs(30)));
+        backoff.failed(&CallError::Refused(status.boxed()));
+        assert_eq!(backoff.not_before(), Some(Instant::now() + Duration::from_secs(30)));
     }
 }

@@ -11,7 +11,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use flock_core::sweep::{Suspect, Sweeper};
+use flock_core::lifecycle::sweep::{Suspect, Sweeper};
 use flock_kernel::{KernelEvents, Links, Node};
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior};
@@ -81,7 +81,7 @@ impl<K: Links + Node, S: Source> Reconciler<K, S> {
             }
         };
         if matches!(wake, Wake::Timer) {
-            self.attachments.end_rests();
+            self.attachments.end_cool_downs();
             let orphans = sweeper.observe(self.attachments.now(), reconciled.suspects, self.sweep_interval);
             self.sweep(&orphans).await;
         }

@@ -1,7 +1,7 @@
 //! What a restart finds.
 
+use flock_core::lifecycle::recovery::{self, Recovery};
 use flock_core::record::{Phase, Record};
-use flock_core::recovery::{self, Recovery};
 use flock_kernel::{Links, Node};
 
 use super::{AttachError, Attachments};
@@ -26,7 +26,7 @@ impl<K: Links + Node, S: Source> Attachments<K, S> {
             "recovered"
         );
         for (address, since) in contents.resting {
-            self.table().allocator.restore_resting(address, since);
+            self.table().allocator.restore_cool_down(address, since);
         }
         for record in ready.into_iter().chain(interrupted.iter().cloned()) {
             self.take_in(record);

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use flock_core::attachment::{AttachmentId, IfName};
 use flock_core::host::{self, HostState};
+use flock_core::lifecycle::recovery::owns;
+use flock_core::lifecycle::sweep::{Suspect, suspects};
 use flock_core::link::{Fact, LinkAlias, LinkChange, Observed, PodObserved, Scope, plan};
 use flock_core::record::{Phase, Record};
-use flock_core::recovery::owns;
-use flock_core::sweep::{Suspect, suspects};
 use flock_kernel::{Links, Node};
 
 use super::{AttachError, Attachments, NodeView};
@@ -109,12 +109,12 @@ impl<K: Links + Node, S: Source> Attachments<K, S> {
     }
 
     /// Lets addresses go whose rest has ended.
-    pub fn end_rests(&self) {
+    pub fn end_cool_downs(&self) {
         let Some(node) = self.desired().node.clone() else { return };
         let rested = self.table().allocator.expire(self.clock.now(), node.cooldown);
         for address in rested {
             self.store
-                .end_rest(address)
+                .end_cool_down(address)
                 .unwrap_or_else(|error| tracing::warn!(%address, %error, "cannot note the end of a rest"));
         }
         self.publish();

@@ -1,10 +1,10 @@
 //! The loop that keeps BIRD's configuration as it should be, and looks at what comes of it.
 
-mod amending;
+mod anycast;
 mod applying;
 mod audit;
-mod link;
-mod looking;
+mod connection;
+mod observing;
 mod view;
 
 use std::future::Future;
@@ -15,17 +15,17 @@ use std::time::Duration;
 use flock_core::bgp::explain::Md5Refusals;
 use flock_core::bgp::observed::ObservedSession;
 use flock_core::bgp::render::Base;
-use flock_core::bgp::status::Look;
+use flock_core::bgp::status::Observation;
 use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use self::applying::OnTrial;
-use self::audit::Ledger;
-use self::link::Link;
-use self::looking::md5_refusals;
+use self::audit::AdvertisementLog;
+use self::connection::ControlConnection;
+use self::observing::md5_refusals;
 use super::files::ConfFiles;
-use super::inputs::{Inputs, Wanted};
+use super::inputs::{DesiredConfig, Inputs};
 use crate::bird;
 use crate::bird::client::BirdError;
 use crate::bird::marker::Marker;
@@ -50,14 +50,14 @@ pub struct Controller {
     files: ConfFiles,
     stopped: Marker,
     view: watch::Sender<Arc<BgpView>>,
-    link: Link,
-    wanted: Result<Wanted, String>,
-    /// What BIRD runs, if this agent has seen it proved; the status tells of its peers while `wanted` is turned down.
-    in_force: Option<Wanted>,
+    connection: ControlConnection,
+    desired: Result<DesiredConfig, String>,
+    /// What BIRD runs, if this agent has seen it proved; the status tells of its peers while `desired` is turned down.
+    in_force: Option<DesiredConfig>,
     /// What bird.conf holds: the configuration that has proved itself, to which BIRD goes back; none if flock has not
     /// written it.
     last_good: Option<Base>,
-    /// An input has changed since `wanted` was made.
+    /// An input has changed since `desired` was made.
     stale: bool,
     /// Since bird.conf was last looked at.
     file_is_stale: bool,
@@ -65,12 +65,12 @@ pub struct Controller {
     refused: Option<Refused>,
     rolled_back: Option<RolledBack>,
     /// Anycast routes that BIRD has not taken.
-    unamended: Option<Refused>,
+    anycast_refused: Option<Refused>,
     applied_at: Option<Instant>,
-    amended_at: Option<Instant>,
-    ledger: Ledger,
-    look: Option<Look>,
-    look_at: Instant,
+    anycast_updated_at: Option<Instant>,
+    advertisements: AdvertisementLog,
+    observed: Option<Observation>,
+    observe_at: Instant,
     passwords_at: Instant,
     /// The kernel's counters when all was well, or when the configuration last changed.
     md5_before: Md5Refusals,
@@ -101,12 +101,12 @@ impl Controller {
         let now = Instant::now();
         let (last_good, routes) = Base::read(&files.read_last_good()).unzip();
         Self {
-            wanted: inputs.wanted(None),
+            desired: inputs.desired_config(None),
             inputs,
             files,
             stopped: Marker::within(run_dir),
             view: watch::channel(Arc::default()).0,
-            link: Link::new(bird::socket(run_dir)),
+            connection: ControlConnection::new(bird::socket(run_dir)),
             in_force: None,
             last_good,
             stale: false,
@@ -114,12 +114,12 @@ impl Controller {
             trial: None,
             refused: None,
             rolled_back: None,
-            unamended: None,
+            anycast_refused: None,
             applied_at: None,
-            amended_at: None,
-            ledger: Ledger::new(routes.unwrap_or_default()),
-            look: None,
-            look_at: now,
+            anycast_updated_at: None,
+            advertisements: AdvertisementLog::new(routes.unwrap_or_default()),
+            observed: None,
+            observe_at: now,
             passwords_at: now + REREAD_PASSWORDS,
             md5_before: md5_refusals(),
             counters: Counters::default(),
@@ -147,14 +147,14 @@ impl Controller {
 
     fn wake_at(&self) -> Instant {
         let now = Instant::now();
-        let of_link = match self.link.retry_at() {
+        let of_connection = match self.connection.retry_at() {
             Some(retry_at) => retry_at,
             None => {
-                let due = self.amend_at(now).into_iter().chain(self.apply_at(now));
-                due.fold(self.look_at, Instant::min)
+                let due = self.anycast_due_at(now).into_iter().chain(self.apply_at(now));
+                due.fold(self.observe_at, Instant::min)
             }
         };
-        if self.inputs.has_passwords() { of_link.min(self.passwords_at) } else { of_link }
+        if self.inputs.has_passwords() { of_connection.min(self.passwords_at) } else { of_connection }
     }
 
     async fn step(&mut self) {
@@ -162,23 +162,23 @@ impl Controller {
         if self.stale || (now >= self.passwords_at && self.inputs.has_passwords()) {
             self.refresh(now);
         }
-        if self.link.is_due(now) {
+        if self.connection.is_due(now) {
             self.connect().await;
         }
-        if self.link.is_up()
+        if self.connection.is_up()
             && let Err(error) = self.drive(now).await
         {
             self.lost(&error);
         }
         if std::mem::take(&mut self.file_is_stale) {
-            self.settle_file();
+            self.sync_file();
         }
         self.publish();
     }
 
     fn refresh(&mut self, now: Instant) {
-        self.wanted = self.inputs.wanted(self.link.version());
-        if let Err(reason) = &self.wanted {
+        self.desired = self.inputs.desired_config(self.connection.version());
+        if let Err(reason) = &self.desired {
             tracing::error!(reason, "there is no configuration for BIRD; the one that it has stays");
         }
         self.stale = false;
@@ -187,11 +187,11 @@ impl Controller {
     }
 
     async fn connect(&mut self) {
-        let expected = self.wanted.as_ref().is_ok_and(|wanted| wanted.plan.is_some());
-        if self.link.connect(expected).await {
-            self.stopped.clear_if_older(self.link.socket());
+        let expected = self.desired.as_ref().is_ok_and(|desired| desired.plan.is_some());
+        if self.connection.connect(expected).await {
+            self.stopped.clear_if_older(self.connection.socket());
             self.refresh(Instant::now());
-            if let Err(error) = self.settle_what_was_left().await {
+            if let Err(error) = self.recover().await {
                 self.lost(&error);
             }
         }
@@ -199,21 +199,21 @@ impl Controller {
 
     /// The connection cannot be used any more.
     fn lost(&mut self, error: &BirdError) {
-        self.link.lost(error);
-        self.look = None;
-        if let Some(OnTrial { wanted, .. }) = self.trial.take() {
-            self.note_rollback(&wanted, "BIRD went away while it was on trial".to_owned());
+        self.connection.lost(error);
+        self.observed = None;
+        if let Some(OnTrial { desired, .. }) = self.trial.take() {
+            self.note_rollback(&desired, "BIRD went away while it was on trial".to_owned());
         }
     }
 
     async fn drive(&mut self, now: Instant) -> Result<(), BirdError> {
-        if self.amend_at(now).is_some_and(|at| now >= at) {
-            self.amend().await?;
+        if self.anycast_due_at(now).is_some_and(|at| now >= at) {
+            self.update_anycast().await?;
         }
         if self.apply_at(now).is_some_and(|at| now >= at) {
             return self.apply().await;
         }
-        if now >= self.look_at {
+        if now >= self.observe_at {
             self.observe().await?;
             self.judge().await?;
         }
@@ -222,9 +222,10 @@ impl Controller {
 
     /// What BIRD is to run, does not run, and has not turned down. A BIRD that is being drained would begin anew with
     /// it.
-    fn pending(&self) -> Option<&Wanted> {
-        let wanted = self.wanted.as_ref().ok().filter(|_| self.trial.is_none() && !self.stopped.present())?;
-        let revision = wanted.base.revision();
+    fn pending(&self) -> Option<&DesiredConfig> {
+        let desired =
+            self.desired.as_ref().ok().filter(|_| self.trial.is_none() && !self.stopped.present())?;
+        let revision = desired.base.revision();
         let is_refused = self
             .refused
             .as_ref()
@@ -232,12 +233,12 @@ impl Controller {
         let is_rolled_back = self.rolled_back.as_ref().is_some_and(|back| {
             back.revision == revision && (self.is_any_up() || back.since.elapsed() < TRY_AGAIN)
         });
-        let is_running = self.link.running() == Some(revision);
-        (!is_running && !is_refused && !is_rolled_back).then_some(wanted)
+        let is_running = self.connection.running() == Some(revision);
+        (!is_running && !is_refused && !is_rolled_back).then_some(desired)
     }
 
     fn is_any_up(&self) -> bool {
-        self.look.as_ref().is_some_and(|look| look.sessions.values().any(ObservedSession::is_established))
+        self.observed.as_ref().is_some_and(|look| look.sessions.values().any(ObservedSession::is_established))
     }
 
     /// When it is told, if there is one. The first is told at once.

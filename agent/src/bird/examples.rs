@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use flock_core::anycast::Announced;
 use flock_core::bgp::render::render;
-use flock_core::bgp::resolve::{Surroundings, resolve};
+use flock_core::bgp::resolve::{NodeContext, resolve};
 use flock_core::host::addresses::{NodeAddress, Subnets};
 use flock_core::prefix::PodAddresses;
 
@@ -46,7 +46,7 @@ fn bird_conf(node: &str) -> String {
         v6: Some("2001:db8:a:3::5".parse().unwrap()),
         v4: Some("203.0.113.133".parse().unwrap()),
     };
-    let around = Surroundings {
+    let context = NodeContext {
         node,
         pools: &plan.pools,
         cluster: &desired.cluster,
@@ -58,7 +58,7 @@ fn bird_conf(node: &str) -> String {
         passwords: &passwords,
         bird: None,
     };
-    let resolved = resolve(bgp, &around).unwrap();
+    let resolved = resolve(bgp, &context).unwrap();
     assert_eq!(resolved.refused, BTreeMap::new());
     render(&resolved.config).unwrap().text
 }

@@ -61,8 +61,8 @@ impl ConfFiles {
     }
 
     /// What BIRD runs, with other anycast routes, on its way to BIRD.
-    pub(super) fn amended(&self) -> PathBuf {
-        self.dir.join("amended.conf")
+    pub(super) fn anycast_update(&self) -> PathBuf {
+        self.dir.join("anycast-update.conf")
     }
 
     /// Whether this text is the last good configuration.
@@ -82,8 +82,8 @@ impl ConfFiles {
     }
 
     /// Writes what BIRD runs, with other anycast routes.
-    pub(super) fn write_amended(&self, text: &str) -> Result<(), ConfError> {
-        self.write(self.amended(), text)
+    pub(super) fn write_anycast_update(&self, text: &str) -> Result<(), ConfError> {
+        self.write(self.anycast_update(), text)
     }
 
     /// This is what BIRD is to be started with.

@@ -11,14 +11,14 @@ use flock_core::bgp::config::Password;
 use flock_core::bgp::control::BirdVersion;
 use flock_core::bgp::plan::{BgpPlan, PasswordSource};
 use flock_core::bgp::render::{self, AnycastRoutes, Base};
-use flock_core::bgp::resolve::{self, Resolved, Surroundings};
+use flock_core::bgp::resolve::{self, NodeContext, Resolved};
 use flock_core::bgp::secrets::Secrets;
 use flock_core::desired::Desired;
 use flock_core::host::NodeView;
 use flock_core::prefix::PodAddresses;
 use tokio::sync::watch;
 
-/// More than any password and what an editor leaves around it.
+/// More than any password and what an editor leaves context it.
 const LONGEST_PASSWORD_FILE: u64 = 4096;
 
 /// Everything that the configuration follows from.
@@ -38,7 +38,7 @@ pub struct Inputs {
 
 /// What BIRD is to run.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Wanted {
+pub(super) struct DesiredConfig {
     /// The plan; none: the node is to speak no BGP.
     pub(super) plan: Option<BgpPlan>,
     /// The configuration, but for its anycast routes.
@@ -83,7 +83,7 @@ impl Inputs {
     }
 
     /// What BIRD, if it is of this version, is to run.
-    pub(super) fn wanted(&self, bird: Option<BirdVersion>) -> Result<Wanted, String> {
+    pub(super) fn desired_config(&self, bird: Option<BirdVersion>) -> Result<DesiredConfig, String> {
         let desired = self.desired.borrow().clone();
         let node = desired.node.as_deref();
         let Some((node, plan)) = node.and_then(|node| Some((node, node.bgp.as_ref()?))) else {
@@ -96,7 +96,7 @@ impl Inputs {
         // Not held while the configuration is rendered: who changes a pod's record waits for it.
         let pods = self.pods.borrow().clone();
         let secrets = self.secrets.borrow().clone();
-        let around = Surroundings {
+        let context = NodeContext {
             node: &node.name,
             pools: &node.pools,
             cluster: &desired.cluster,
@@ -109,11 +109,11 @@ impl Inputs {
             bird,
         };
         let Resolved { config, refused } =
-            resolve::resolve(plan, &around).map_err(|error| error.to_string())?;
+            resolve::resolve(plan, &context).map_err(|error| error.to_string())?;
         let sessions = config.sessions.iter().map(|session| session.name.to_string()).collect();
         let base = render::base(&config).map_err(|error| error.to_string())?;
         let routes = AnycastRoutes::of(&config);
-        Ok(Wanted { plan: Some(plan.clone()), base, routes, announcement, sessions, refused })
+        Ok(DesiredConfig { plan: Some(plan.clone()), base, routes, announcement, sessions, refused })
     }
 
     /// Whether there are files that nobody tells about when they change.
@@ -125,9 +125,9 @@ impl Inputs {
     }
 }
 
-fn silence() -> Result<Wanted, String> {
+fn silence() -> Result<DesiredConfig, String> {
     let base = render::base(&resolve::silent()).map_err(|error| error.to_string())?;
-    Ok(Wanted {
+    Ok(DesiredConfig {
         plan: None,
         base,
         routes: AnycastRoutes::default(),

@@ -4,7 +4,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use flock_core::departure::{Departure, Node, Owner, departure};
+use flock_core::kubernetes::stop_reason::{Node, Owner, StopReason, stop_reason};
 
 use super::Purpose;
 use crate::api::client::{self, Access};
@@ -26,7 +26,7 @@ pub struct Decided {
 /// Asks, and decides. It always comes to a decision, within some seconds.
 pub async fn decide(access: &Access, identity: &Identity) -> Decided {
     match tokio::time::timeout(PATIENCE, ask(access, identity)).await {
-        Ok(Ok((node, owner))) => decided(departure(&node, &owner)),
+        Ok(Ok((node, owner))) => decided(stop_reason(&node, &owner)),
         Ok(Err(error)) => in_doubt(&format!("{error:#}")),
         Err(_) => in_doubt(&format!("no answer within {PATIENCE:?}")),
     }
@@ -37,13 +37,15 @@ async fn ask(access: &Access, identity: &Identity) -> anyhow::Result<(Node, Owne
     Ok(stop_reason::ask(&client, identity).await)
 }
 
-fn decided(departure: Departure) -> Decided {
-    let purpose = match departure {
-        Departure::NodeGone | Departure::NodeDeleted | Departure::NodeShutsDown => Purpose::Shutdown,
-        Departure::FlockGoes | Departure::NodeNotSelected | Departure::NodeCordoned => Purpose::Drain,
-        Departure::Replaced => Purpose::Rollout,
+fn decided(stop_reason: StopReason) -> Decided {
+    let purpose = match stop_reason {
+        StopReason::NodeGone | StopReason::NodeDeleted | StopReason::NodeShutsDown => Purpose::Shutdown,
+        StopReason::DaemonSetDeleted | StopReason::NodeNotSelected | StopReason::NodeCordoned => {
+            Purpose::Drain
+        }
+        StopReason::Replaced => Purpose::Rollout,
     };
-    Decided { purpose, reason: departure.to_string() }
+    Decided { purpose, reason: stop_reason.to_string() }
 }
 
 fn in_doubt(why: &str) -> Decided {
@@ -62,19 +64,19 @@ mod tests {
 
     #[test]
     fn a_node_that_goes_is_shut_down_one_without_flock_is_drained() {
-        for (departure, purpose) in [
-            (Departure::NodeGone, Purpose::Shutdown),
-            (Departure::NodeDeleted, Purpose::Shutdown),
-            (Departure::NodeShutsDown, Purpose::Shutdown),
-            (Departure::FlockGoes, Purpose::Drain),
-            (Departure::NodeNotSelected, Purpose::Drain),
-            (Departure::NodeCordoned, Purpose::Drain),
-            (Departure::Replaced, Purpose::Rollout),
+        for (stop_reason, purpose) in [
+            (StopReason::NodeGone, Purpose::Shutdown),
+            (StopReason::NodeDeleted, Purpose::Shutdown),
+            (StopReason::NodeShutsDown, Purpose::Shutdown),
+            (StopReason::DaemonSetDeleted, Purpose::Drain),
+            (StopReason::NodeNotSelected, Purpose::Drain),
+            (StopReason::NodeCordoned, Purpose::Drain),
+            (StopReason::Replaced, Purpose::Rollout),
         ] {
-            assert_eq!(decided(departure).purpose, purpose, "{departure}");
+            assert_eq!(decided(stop_reason).purpose, purpose, "{stop_reason}");
         }
         assert_eq!(
-            decided(Departure::NodeCordoned).to_string(),
+            decided(StopReason::NodeCordoned).to_string(),
             "stopping for a drain: the node is cordoned"
         );
     }

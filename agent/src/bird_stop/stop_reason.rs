@@ -1,6 +1,6 @@
 //! What the API server says of the node, and of the DaemonSet that this pod belongs to: asked once, when BIRD is to stop.
 
-use flock_core::departure::{Node, NodeFacts, Owner, OwnerFacts};
+use flock_core::kubernetes::stop_reason::{Node, NodeFacts, Owner, OwnerFacts};
 use kube::Client;
 use serde_json::Value;
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::path::Path;
 
-use flock_core::anycast::{Group, Seat, Standing};
+use flock_core::anycast::{Group, Member, MemberState};
 use flock_core::bgp::status::ConfigStatus;
 use flock_core::pod::Readiness;
 use flock_core::prefix::Family;
@@ -46,9 +46,9 @@ pub fn node_status(view: &AnycastView, records: &Records, told: &Result<Told, St
         peers: told.iter().flat_map(|told| told.peers.get(address)).flatten().cloned().collect(),
         reason: reason(view, *address, told),
         pods: group
-            .seats
+            .members
             .iter()
-            .map(|(id, seat)| pod(*address, seat, records.get(id).map(AsRef::as_ref)))
+            .map(|(id, member)| pod(*address, member, records.get(id).map(AsRef::as_ref)))
             .collect(),
     };
     all.iter().map(of).collect()
@@ -60,16 +60,16 @@ fn reason(view: &AnycastView, address: IpAddr, told: &Result<Told, String>) -> O
     withheld.or_else(|| told.as_ref().err().cloned())
 }
 
-fn pod(address: IpAddr, seat: &Seat, record: Option<&Record>) -> AnycastPodStatus {
-    let serves = seat.standing == Standing::Serving;
+fn pod(address: IpAddr, member: &Member, record: Option<&Record>) -> AnycastPodStatus {
+    let serves = member.state == MemberState::Serving;
     let record = record.filter(|_| serves);
     let same_family = |own: &IpAddr| Family::of(*own) == Family::of(address);
     let via = record.and_then(|record| record.addresses.iter().find(same_family));
     AnycastPodStatus {
-        pod: seat.pod.to_string(),
-        state: state(&seat.standing).to_owned(),
-        reason: match &seat.standing {
-            Standing::Refused(problem) => Some(problem.to_string()),
+        pod: member.pod.to_string(),
+        state: state(&member.state).to_owned(),
+        reason: match &member.state {
+            MemberState::Refused(problem) => Some(problem.to_string()),
             _ => None,
         },
         via: via.map(|via| via.to_string()),
@@ -77,13 +77,13 @@ fn pod(address: IpAddr, seat: &Seat, record: Option<&Record>) -> AnycastPodStatu
     }
 }
 
-fn state(standing: &Standing) -> &'static str {
-    match standing {
-        Standing::Serving | Standing::Out(Readiness::Ready) => "Serving",
-        Standing::Out(Readiness::NotReady) => "NotReady",
-        Standing::Out(Readiness::Terminating) => "Terminating",
-        Standing::Out(Readiness::Unknown) => "Unknown",
-        Standing::Refused(_) => "Refused",
-        Standing::NoFamily => "NoFamily",
+fn state(state: &MemberState) -> &'static str {
+    match state {
+        MemberState::Serving | MemberState::Out(Readiness::Ready) => "Serving",
+        MemberState::Out(Readiness::NotReady) => "NotReady",
+        MemberState::Out(Readiness::Terminating) => "Terminating",
+        MemberState::Out(Readiness::Unknown) => "Unknown",
+        MemberState::Refused(_) => "Refused",
+        MemberState::NoFamily => "NoFamily",
     }
 }

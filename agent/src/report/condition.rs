@@ -1,18 +1,18 @@
-//! The Node's condition `NetworkUnavailable`, kept as [`flock_core::network`] decides.
+//! The Node's condition `NetworkUnavailable`, kept as [`flock_core::kubernetes::condition`] decides.
 
 use std::time::Duration;
 
 use flock_core::bgp::config::BirdIdent;
 use flock_core::bgp::plan::BgpPlan;
-use flock_core::network::{READY, Seen, Sessions, Situation, Verdict, verdict};
+use flock_core::kubernetes::condition::{READY, Seen, Sessions, Situation, Verdict, verdict};
 use jiff::Timestamp;
 use kube::Client;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::pending_write::Echo;
+use super::pending_write::PendingWrite;
 use super::{Inputs, Parts};
-use crate::api::backoff::{Attempts, scattered};
+use crate::api::backoff::{Backoff, jittered};
 use crate::api::call::{self, CallError, Collection};
 use crate::bird::BgpView;
 use crate::environment::{Clock, SystemClock, sleep_until};
@@ -112,7 +112,7 @@ struct Keeper {
     node: String,
     own: OwnObjects,
     clock: Box<dyn Clock>,
-    attempts: Attempts,
+    backoff: Backoff,
     /// The network was there once.
     said: bool,
     written: Option<Written>,
@@ -121,7 +121,7 @@ struct Keeper {
 struct Written {
     condition: Condition,
     /// On the Node of this UID.
-    echo: Echo<(String, Option<SeenCondition>)>,
+    pending: PendingWrite<(String, Option<SeenCondition>)>,
     at: Instant,
     again_at: Instant,
     since: Timestamp,
@@ -136,8 +136,8 @@ struct Condition {
 
 impl Keeper {
     fn new(client: Client, node: &str, own: OwnObjects, clock: Box<dyn Clock>) -> Self {
-        let attempts = Attempts::at("the Node's condition NetworkUnavailable");
-        Self { client, node: node.to_owned(), own, clock, attempts, said: false, written: None }
+        let backoff = Backoff::at("the Node's condition NetworkUnavailable");
+        Self { client, node: node.to_owned(), own, clock, backoff, said: false, written: None }
     }
 
     async fn run(mut self, mut looker: impl Looker) {
@@ -157,13 +157,13 @@ impl Keeper {
         let condition = self.wanted(look, &node)?;
         let now = Instant::now();
         let due = self.due(&condition, &node, now);
-        let due = self.attempts.not_before().map_or(due, |not_before| due.max(not_before));
+        let due = self.backoff.not_before().map_or(due, |not_before| due.max(not_before));
         if due > now {
             return Some(due);
         }
         match self.write(condition, &node).await {
-            Ok(()) => self.attempts.succeeded(),
-            Err(error) => self.attempts.failed(&error),
+            Ok(()) => self.backoff.succeeded(),
+            Err(error) => self.backoff.failed(&error),
         }
         Some(Instant::now())
     }
@@ -187,9 +187,9 @@ impl Keeper {
 
     fn due(&mut self, wanted: &Condition, node: &OwnNode, now: Instant) -> Instant {
         let Some(written) = &mut self.written else { return now };
-        let is_explained = written.echo.explains(&identity(node));
+        let is_explained = written.pending.explains(&identity(node));
         match is_explained && written.condition == *wanted {
-            true => written.echo.overdue_at().map_or(written.again_at, |at| at.min(written.again_at)),
+            true => written.pending.overdue_at().map_or(written.again_at, |at| at.min(written.again_at)),
             false => written.at + APART,
         }
     }
@@ -210,9 +210,9 @@ impl Keeper {
             .await?;
         self.tell(&condition);
         let after = SeenCondition { status: (*status).to_owned(), reason: (*reason).to_owned() };
-        let echo = Echo::of(identity(node), (node.uid.clone(), Some(after)));
+        let pending = PendingWrite::of(identity(node), (node.uid.clone(), Some(after)));
         let at = Instant::now();
-        self.written = Some(Written { condition, echo, at, again_at: at + scattered(HEARTBEAT), since });
+        self.written = Some(Written { condition, pending, at, again_at: at + jittered(HEARTBEAT), since });
         Ok(())
     }
 

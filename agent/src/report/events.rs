@@ -2,13 +2,13 @@
 //!
 //! ```text
 //!  attach -----------------------------Notice--+
-//!  BGP, anycast, configuration, pools          +--> Sender: Ledger (pure: new, again, or none) --> API server
-//!    --> Watcher: News (pure: what is new) ----+
+//!  BGP, anycast, configuration, pools          +--> Sender: EventSeries (pure: new, again, or none) --> API server
+//!    --> Watcher: EventDetector (pure: what is new) ----+
 //! ```
 
-mod ledger;
-mod news;
+mod detector;
 mod sender;
+mod series;
 #[cfg(test)]
 mod tests;
 mod watcher;

@@ -10,14 +10,14 @@ const LAG: Duration = Duration::from_secs(10);
 
 /// The last write.
 #[derive(Debug)]
-pub(crate) struct Echo<T> {
+pub(crate) struct PendingWrite<T> {
     before: T,
     after: T,
     at: Instant,
     is_back: bool,
 }
 
-impl<T: PartialEq> Echo<T> {
+impl<T: PartialEq> PendingWrite<T> {
     /// The watch showed `before`, and the write made it `after`.
     pub(crate) fn of(before: T, after: T) -> Self {
         let is_back = before == after;
@@ -45,25 +45,25 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_was_there_before_is_no_news_until_the_write_is_back() {
-        let mut echo = Echo::of("foreign", "ours");
-        assert!(echo.explains(&"foreign"));
-        assert!(!echo.explains(&"another"));
-        assert!(echo.explains(&"ours"));
-        assert_eq!(echo.overdue_at(), None);
+        let mut pending = PendingWrite::of("foreign", "ours");
+        assert!(pending.explains(&"foreign"));
+        assert!(!pending.explains(&"another"));
+        assert!(pending.explains(&"ours"));
+        assert_eq!(pending.overdue_at(), None);
         // Now somebody has changed it back.
-        assert!(!echo.explains(&"foreign"));
+        assert!(!pending.explains(&"foreign"));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_write_that_never_comes_back_was_undone() {
-        let mut echo = Echo::of("foreign", "ours");
-        assert_eq!(echo.overdue_at(), Some(Instant::now() + LAG));
+        let mut pending = PendingWrite::of("foreign", "ours");
+        assert_eq!(pending.overdue_at(), Some(Instant::now() + LAG));
         tokio::time::advance(LAG).await;
-        assert!(!echo.explains(&"foreign"));
+        assert!(!pending.explains(&"foreign"));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_write_that_changes_nothing_is_back_at_once() {
-        assert_eq!(Echo::of("ours", "ours").overdue_at(), None);
+        assert_eq!(PendingWrite::of("ours", "ours").overdue_at(), None);
     }
 }

@@ -1,7 +1,7 @@
 //! NodeConfig `status`: what becomes of the node's configuration.
 //!
 //! ```text
-//!  Desired, readiness, pools, BGP, anycast --> Observer --Facts--> compose (pure) --> NodeConfigStatus
+//!  Desired, readiness, pools, BGP, anycast --> Observer --Observed--> compose (pure) --> NodeConfigStatus
 //!                                                                                        | outline: does it matter?
 //!  own NodeConfig, own Node (watched) ---------------------> Publisher <-----------------+
 //!                                                                +--> API server (server-side apply)
@@ -9,7 +9,7 @@
 
 mod compose;
 mod conditions;
-mod facts;
+mod observed;
 mod observer;
 mod outline;
 mod publisher;
@@ -26,12 +26,12 @@ use crate::environment::SystemClock;
 
 /// Keeps the status as it should be, for ever.
 pub(super) fn keep(parts: &Parts) -> impl Future<Output = ()> + use<> {
-    let facts = watch::channel(None).0;
+    let observed = watch::channel(None).0;
     let publisher = Publisher::new(
         parts.client.clone(),
         &parts.node,
         parts.own.clone(),
-        facts.subscribe(),
+        observed.subscribe(),
         Box::new(SystemClock),
     );
     let observer = Observer {
@@ -39,7 +39,7 @@ pub(super) fn keep(parts: &Parts) -> impl Future<Output = ()> + use<> {
         node: parts.node.clone(),
         bird: parts.bird.clone(),
         own: parts.own.clone(),
-        facts,
+        observed,
         told: None,
     };
     async move {

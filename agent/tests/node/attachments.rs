@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use crate::support::{Agent, World, call, id, netns, node_plan};
 use flock_agent::attach::{AttachError, CheckCall};
+use flock_core::lifecycle::sweep::{Suspect, Sweeper};
 use flock_core::link::{Fact, LinkRoute, Side, host_link_name};
 use flock_core::record::Phase;
-use flock_core::sweep::{Suspect, Sweeper};
 use flock_kernel::Node;
 use flock_kernel::fake::FailMode;
 use flock_rpc::error::CniCode;

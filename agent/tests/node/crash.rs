@@ -151,7 +151,7 @@ async fn cut_and_recover(ops: &[Op], steps: i64) {
     }
     assert_is(&world, &agent, &BTreeMap::new(), "after the end").await;
     world.wait(31);
-    agent.end_rests();
+    agent.end_cool_downs();
     assert_eq!(world.files_in("resting"), [] as [String; 0]);
 }
 

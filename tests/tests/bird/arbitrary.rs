@@ -14,7 +14,7 @@ use flock_core::bgp::plan::{
     PasswordSource, Peer, PeerAddress, PrefixRange, Prepend, Reach, RestartTime, RouterId, Timers,
     not_a_router,
 };
-use flock_core::bgp::resolve::Surroundings;
+use flock_core::bgp::resolve::NodeContext;
 use flock_core::host::addresses::{NodeAddress, Subnets};
 use flock_core::node::Pools;
 use flock_core::prefix::{Cidr4, Cidr6, Family, PodAddresses};
@@ -41,10 +41,10 @@ pub(crate) struct Scene {
 }
 
 impl Scene {
-    pub(crate) fn surroundings(&self) -> Surroundings<'_> {
+    pub(crate) fn surroundings(&self) -> NodeContext<'_> {
         let Self { plan: _, pools, cluster, subnets, uplinks, pods, announced, claimable, passwords } = self;
         let (node, bird) = ("node-a", None);
-        Surroundings { node, pools, cluster, subnets, uplinks, pods, announced, claimable, passwords, bird }
+        NodeContext { node, pools, cluster, subnets, uplinks, pods, announced, claimable, passwords, bird }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use super::{Group, Groups, Seat, Standing};
+use super::{Group, Groups, Member, MemberState};
 use crate::pod::Readiness;
 
 /// What has changed of each address, as `pod dns/resolver-0 is not ready`. Addresses of which nothing has changed are
@@ -20,27 +20,27 @@ pub fn causes(before: &Groups, after: &Groups) -> BTreeMap<IpAddr, String> {
 }
 
 fn changes(before: &Group, after: &Group) -> Vec<String> {
-    let ids: BTreeSet<_> = before.seats.keys().chain(after.seats.keys()).collect();
-    let words = ids.into_iter().map(|id| (before.seats.get(id), after.seats.get(id)));
+    let ids: BTreeSet<_> = before.members.keys().chain(after.members.keys()).collect();
+    let words = ids.into_iter().map(|id| (before.members.get(id), after.members.get(id)));
     words.filter_map(|(before, after)| change(before, after)).collect()
 }
 
-fn change(before: Option<&Seat>, after: Option<&Seat>) -> Option<String> {
+fn change(before: Option<&Member>, after: Option<&Member>) -> Option<String> {
     match (before, after) {
-        (Some(before), Some(after)) if before.standing == after.standing => None,
-        (_, Some(Seat { pod, standing })) => Some(format!("pod {pod} {}", words(standing))),
-        (Some(Seat { pod, .. }), None) => Some(format!("pod {pod} was detached")),
+        (Some(before), Some(after)) if before.state == after.state => None,
+        (_, Some(Member { pod, state })) => Some(format!("pod {pod} {}", words(state))),
+        (Some(Member { pod, .. }), None) => Some(format!("pod {pod} was detached")),
         (None, None) => None,
     }
 }
 
-fn words(standing: &Standing) -> &'static str {
-    match standing {
-        Standing::Serving => "is ready",
-        Standing::Out(readiness) => is(*readiness),
+fn words(state: &MemberState) -> &'static str {
+    match state {
+        MemberState::Serving => "is ready",
+        MemberState::Out(readiness) => is(*readiness),
         // Why is told at length where people look for it.
-        Standing::Refused(_) => "may not have it any more",
-        Standing::NoFamily => "has no address of the family",
+        MemberState::Refused(_) => "may not have it any more",
+        MemberState::NoFamily => "has no address of the family",
     }
 }
 
@@ -58,12 +58,12 @@ mod tests {
     use super::*;
     use crate::attachment::AttachmentId;
 
-    fn groups(seats: &[(&str, Standing)]) -> Groups {
-        let seat = |(pod, standing): &(&str, Standing)| {
+    fn groups(members: &[(&str, MemberState)]) -> Groups {
+        let member = |(pod, state): &(&str, MemberState)| {
             let id: AttachmentId = format!("{pod}@eth0").parse().unwrap();
-            (id, Seat { pod: format!("dns/{pod}").parse().unwrap(), standing: standing.clone() })
+            (id, Member { pod: format!("dns/{pod}").parse().unwrap(), state: state.clone() })
         };
-        let group = Group { seats: seats.iter().map(seat).collect(), ..Group::default() };
+        let group = Group { members: members.iter().map(member).collect(), ..Group::default() };
         Groups::from([("198.51.100.53".parse().unwrap(), group)])
     }
 
@@ -73,7 +73,7 @@ mod tests {
 
     #[test]
     fn every_change_of_a_pod_has_its_words() {
-        let (nobody, ready) = (Groups::new(), groups(&[("a", Standing::Serving)]));
+        let (nobody, ready) = (Groups::new(), groups(&[("a", MemberState::Serving)]));
         assert_eq!(cause(&nobody, &ready), "pod dns/a is ready");
         assert_eq!(cause(&ready, &nobody), "pod dns/a was detached");
         assert_eq!(cause(&ready, &ready), "");
@@ -82,14 +82,14 @@ mod tests {
             (Readiness::Terminating, "pod dns/a is terminating"),
             (Readiness::Unknown, "pod dns/a is not known any more"),
         ] {
-            assert_eq!(cause(&ready, &groups(&[("a", Standing::Out(readiness))])), words);
+            assert_eq!(cause(&ready, &groups(&[("a", MemberState::Out(readiness))])), words);
         }
     }
 
     #[test]
     fn changes_that_come_together_are_told_together() {
-        let before = groups(&[("a", Standing::Serving), ("b", Standing::Serving)]);
-        let after = groups(&[("a", Standing::Out(Readiness::Terminating)), ("c", Standing::Serving)]);
+        let before = groups(&[("a", MemberState::Serving), ("b", MemberState::Serving)]);
+        let after = groups(&[("a", MemberState::Out(Readiness::Terminating)), ("c", MemberState::Serving)]);
         assert_eq!(
             cause(&before, &after),
             "pod dns/a is terminating, pod dns/b was detached, pod dns/c is ready"

@@ -21,7 +21,7 @@ use crate::prefix::{Family, PodAddresses};
 
 /// What a configuration follows from beside the plan.
 #[derive(Debug, Clone)]
-pub struct Surroundings<'a> {
+pub struct NodeContext<'a> {
     /// The node's name.
     pub node: &'a str,
     /// The node's own prefixes.
@@ -63,30 +63,30 @@ pub struct TooOld(pub BirdVersion);
 ///
 /// # Errors
 /// When the BIRD that runs is too old for any configuration of flock's.
-pub fn resolve(plan: &BgpPlan, around: &Surroundings<'_>) -> Result<Resolved, TooOld> {
-    if let Some(bird) = around.bird.filter(|bird| *bird < BirdVersion::OLDEST) {
+pub fn resolve(plan: &BgpPlan, context: &NodeContext<'_>) -> Result<Resolved, TooOld> {
+    if let Some(bird) = context.bird.filter(|bird| *bird < BirdVersion::OLDEST) {
         return Err(TooOld(bird));
     }
     let mut sessions = Vec::new();
     let mut refused = BTreeMap::new();
     for (index, peer) in plan.peers.iter().enumerate() {
-        match session(index, peer, around) {
+        match session(index, peer, context) {
             Ok(session) => sessions.push(session),
             Err(reason) => drop(refused.insert(index, reason)),
         }
     }
-    let (router_id, router_id_from) = router_id(plan, around);
+    let (router_id, router_id_from) = router_id(plan, context);
     let config = BirdConfig {
         asn: plan.asn,
         router_id,
         router_id_from,
         listen_port: plan.listen_port,
-        originate: originate(plan.aggregation, around),
-        anycast: around.announced.anycast.clone(),
+        originate: originate(plan.aggregation, context),
+        anycast: context.announced.anycast.clone(),
         anycast_weight: plan.anycast_weight,
-        exportable: exportable(plan.aggregation, around),
-        import: import(plan, around.cluster),
-        protected: protected(around),
+        exportable: exportable(plan.aggregation, context),
+        import: import(plan, context.cluster),
+        protected: protected(context),
         sessions,
     };
     Ok(Resolved { config, refused })
@@ -112,43 +112,43 @@ pub fn silent() -> BirdConfig {
 
 /// The node's IPv4 address, the uplinks' first. A node without one needs an identifier all the same (RFC 6286): one
 /// that stays the same and that no other node of the cluster is likely to have.
-fn router_id(plan: &BgpPlan, around: &Surroundings<'_>) -> (RouterId, Origin) {
+fn router_id(plan: &BgpPlan, context: &NodeContext<'_>) -> (RouterId, Origin) {
     if let Some(id) = plan.router_id {
         return (id, Origin::Field("spec.bgp.routerID".to_owned()));
     }
-    let own = around.subnets.any(around.uplinks, Family::IPv4);
+    let own = context.subnets.any(context.uplinks, Family::IPv4);
     let of_address = own.and_then(|own| match own.net.addr() {
         IpAddr::V4(address) => Some((RouterId::new(address)?, Origin::Interface(own.ifname.clone()))),
         IpAddr::V6(_) => None,
     });
     of_address.unwrap_or_else(|| {
-        let id = Ipv4Addr::from_bits(fnv1a_32(around.node.as_bytes()));
+        let id = Ipv4Addr::from_bits(fnv1a_32(context.node.as_bytes()));
         (RouterId::new(id).unwrap_or(RouterId::LOWEST), Origin::NodeName)
     })
 }
 
-fn pod_nets(around: &Surroundings<'_>) -> impl Iterator<Item = IpNet> {
-    around.pods.iter().flat_map(PodAddresses::iter).map(IpNet::from)
+fn pod_nets(context: &NodeContext<'_>) -> impl Iterator<Item = IpNet> {
+    context.pods.iter().flat_map(PodAddresses::iter).map(IpNet::from)
 }
 
-fn originate(aggregation: Aggregation, around: &Surroundings<'_>) -> BTreeSet<IpNet> {
+fn originate(aggregation: Aggregation, context: &NodeContext<'_>) -> BTreeSet<IpNet> {
     let of_plan: BTreeSet<IpNet> = match aggregation {
-        Aggregation::NodePrefix => around.pools.iter().collect(),
-        Aggregation::Pods => pod_nets(around).collect(),
-        Aggregation::Both => around.pools.iter().chain(pod_nets(around)).collect(),
+        Aggregation::NodePrefix => context.pools.iter().collect(),
+        Aggregation::Pods => pod_nets(context).collect(),
+        Aggregation::Both => context.pools.iter().chain(pod_nets(context)).collect(),
     };
-    of_plan.into_iter().chain(around.announced.fixed.iter().copied().map(IpNet::from)).collect()
+    of_plan.into_iter().chain(context.announced.fixed.iter().copied().map(IpNet::from)).collect()
 }
 
-fn exportable(aggregation: Aggregation, around: &Surroundings<'_>) -> BTreeSet<PrefixRange> {
-    let prefixes = || around.pools.iter().map(PrefixRange::exactly);
-    let pods = || around.pools.iter().map(PrefixRange::hosts_of);
+fn exportable(aggregation: Aggregation, context: &NodeContext<'_>) -> BTreeSet<PrefixRange> {
+    let prefixes = || context.pools.iter().map(PrefixRange::exactly);
+    let pods = || context.pools.iter().map(PrefixRange::hosts_of);
     let of_plan: BTreeSet<PrefixRange> = match aggregation {
         Aggregation::NodePrefix => prefixes().collect(),
         Aggregation::Pods => pods().collect(),
         Aggregation::Both => prefixes().chain(pods()).collect(),
     };
-    of_plan.into_iter().chain(around.claimable.iter().copied().map(PrefixRange::hosts_of)).collect()
+    of_plan.into_iter().chain(context.claimable.iter().copied().map(PrefixRange::hosts_of)).collect()
 }
 
 fn import(plan: &BgpPlan, cluster: &BTreeSet<IpNet>) -> BTreeSet<PrefixRange> {
@@ -158,20 +158,20 @@ fn import(plan: &BgpPlan, cluster: &BTreeSet<IpNet>) -> BTreeSet<PrefixRange> {
 /// A route to a subnet that the node is on, or to a part of it, would draw the traffic to the neighbours through the
 /// router; one into the node's own prefixes would take its pods away. A default route out of a link without gateway
 /// is no subnet.
-fn protected(around: &Surroundings<'_>) -> BTreeSet<IpNet> {
-    let connected = around.subnets.on_link.iter().map(IpNet::trunc).filter(|net| net.prefix_len() > 0);
-    connected.chain(around.pools.iter()).collect()
+fn protected(context: &NodeContext<'_>) -> BTreeSet<IpNet> {
+    let connected = context.subnets.on_link.iter().map(IpNet::trunc).filter(|net| net.prefix_len() > 0);
+    connected.chain(context.pools.iter()).collect()
 }
 
-fn session(index: usize, peer: &Peer, around: &Surroundings<'_>) -> Result<Session, String> {
+fn session(index: usize, peer: &Peer, context: &NodeContext<'_>) -> Result<Session, String> {
     let at = Path { index };
-    let own = own_end(&at, peer, around)?;
+    let own = own_end(&at, peer, context)?;
     let password = match &peer.password {
         None => None,
-        Some(source) => Some(password(&at, source, around)?),
+        Some(source) => Some(password(&at, source, context)?),
     };
     let channels: Result<_, String> =
-        peer.families.iter().map(|family| channel(&at, peer, family, &own, around)).collect();
+        peer.families.iter().map(|family| channel(&at, peer, family, &own, context)).collect();
     Ok(Session {
         name: BirdIdent::of_peer(&peer.address, peer.port),
         index,
@@ -203,24 +203,24 @@ struct OwnEnd {
     ifname: IfName,
 }
 
-fn own_end(at: &Path, peer: &Peer, around: &Surroundings<'_>) -> Result<OwnEnd, String> {
+fn own_end(at: &Path, peer: &Peer, context: &NodeContext<'_>) -> Result<OwnEnd, String> {
     let found = match (&peer.address, peer.source, peer.reach) {
         (PeerAddress::LinkLocal { interface, .. }, ..) => {
             return Ok(OwnEnd { address: None, ifname: interface.clone() });
         }
         (PeerAddress::Global(_), Some(source), _) => {
-            let own = around.subnets.holder(source).ok_or_else(|| {
+            let own = context.subnets.holder(source).ok_or_else(|| {
                 at.refuse("sourceAddress", format_args!("{source} is on none of this node's interfaces"))
             })?;
             (own, Origin::Field(at.field("sourceAddress")))
         }
         (PeerAddress::Global(ip), None, Reach::Direct) => {
-            let own = around.subnets.beside(*ip).ok_or_else(|| at.refuse("address", not_beside(*ip)))?;
+            let own = context.subnets.beside(*ip).ok_or_else(|| at.refuse("address", not_beside(*ip)))?;
             (own, Origin::Interface(own.ifname.clone()))
         }
         (PeerAddress::Global(ip), None, Reach::Multihop(_)) => {
             let family = Family::of(*ip);
-            let own = around.subnets.any(around.uplinks, family).ok_or_else(|| {
+            let own = context.subnets.any(context.uplinks, family).ok_or_else(|| {
                 at.refuse("address", format_args!("this node has no {family} address to reach {ip} from"))
             })?;
             (own, Origin::Interface(own.ifname.clone()))
@@ -236,8 +236,8 @@ fn not_beside(ip: IpAddr) -> String {
     )
 }
 
-fn password(at: &Path, source: &PasswordSource, around: &Surroundings<'_>) -> Result<Password, String> {
-    let reason = match around.passwords.get(source) {
+fn password(at: &Path, source: &PasswordSource, context: &NodeContext<'_>) -> Result<Password, String> {
+    let reason = match context.passwords.get(source) {
         Some(Ok(password)) => return Ok(password.clone()),
         Some(Err(reason)) => reason.as_str(),
         None => "not read yet",
@@ -253,16 +253,16 @@ fn channel(
     peer: &Peer,
     family: Family,
     own: &OwnEnd,
-    around: &Surroundings<'_>,
+    context: &NodeContext<'_>,
 ) -> Result<Channel, String> {
     let session_family = peer.address.family();
     let extended_next_hop = family == Family::IPv4 && session_family == Family::IPv6;
     let same_family = own.address.clone().filter(|_| family == session_family);
-    let next_hop = match same_family.or_else(|| on_own_interface(peer, family, own, around)) {
+    let next_hop = match same_family.or_else(|| on_own_interface(peer, family, own, context)) {
         Some(next_hop) => Some(next_hop),
         // RFC 8950: IPv4 routes with an IPv6 next hop, the session's own end. A link-local end has none but itself.
         None if extended_next_hop => {
-            own.address.clone().or_else(|| on_own_interface(peer, Family::IPv6, own, around))
+            own.address.clone().or_else(|| on_own_interface(peer, Family::IPv6, own, context))
         }
         None if own.address.is_none() => None,
         None => {
@@ -275,11 +275,11 @@ fn channel(
 }
 
 /// An address of the interface that the session goes out of. A router further away takes any of the uplinks'.
-fn on_own_interface(peer: &Peer, family: Family, own: &OwnEnd, around: &Surroundings<'_>) -> Option<Sourced> {
-    let on_interface = around.subnets.on(&own.ifname, family);
+fn on_own_interface(peer: &Peer, family: Family, own: &OwnEnd, context: &NodeContext<'_>) -> Option<Sourced> {
+    let on_interface = context.subnets.on(&own.ifname, family);
     let found = match peer.reach {
         Reach::Direct => on_interface,
-        Reach::Multihop(_) => on_interface.or_else(|| around.subnets.any(around.uplinks, family)),
+        Reach::Multihop(_) => on_interface.or_else(|| context.subnets.any(context.uplinks, family)),
     };
     found.map(|own| Sourced { address: own.net.addr(), from: Origin::Interface(own.ifname.clone()) })
 }

@@ -110,9 +110,9 @@ impl PeerStatus {
     }
 }
 
-/// What was seen of BIRD in one look.
+/// What BIRD has answered when its sessions were last observed.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Look {
+pub struct Observation {
     /// BGP protocols by name.
     pub sessions: BTreeMap<String, ObservedSession>,
     /// BFD sessions by neighbour and interface.
@@ -121,28 +121,32 @@ pub struct Look {
     pub refusals: Md5Refusals,
 }
 
-/// The peers of a plan, as BIRD tells them; without a look nothing is known of them. `refused`: those that are not
+/// The peers of a plan, as BIRD tells them; without an observation nothing is known of them. `refused`: those that are not
 /// started, by index, with the reason.
-pub fn peers(plan: &BgpPlan, refused: &BTreeMap<usize, String>, look: Option<&Look>) -> Vec<PeerStatus> {
+pub fn peers(
+    plan: &BgpPlan,
+    refused: &BTreeMap<usize, String>,
+    observed: Option<&Observation>,
+) -> Vec<PeerStatus> {
     plan.peers
         .iter()
         .enumerate()
-        .map(|(index, peer)| status(plan.asn, peer, refused.get(&index), look))
+        .map(|(index, peer)| status(plan.asn, peer, refused.get(&index), observed))
         .collect()
 }
 
-fn status(own: Asn, peer: &Peer, refused: Option<&String>, look: Option<&Look>) -> PeerStatus {
+fn status(own: Asn, peer: &Peer, refused: Option<&String>, observed: Option<&Observation>) -> PeerStatus {
     let name = BirdIdent::of_peer(&peer.address, peer.port);
-    let session = look.and_then(|look| look.sessions.get(name.as_str()));
+    let session = observed.and_then(|observed| observed.sessions.get(name.as_str()));
     let families = peer.families.iter().map(|family| {
         let channel = session.and_then(|session| session.channels.get(&family));
         (family, channel.cloned().unwrap_or_default())
     });
     let families: BTreeMap<_, _> = families.collect();
-    let reason = match (refused, look, session) {
+    let reason = match (refused, observed, session) {
         (Some(reason), ..) => Some(reason.clone()),
-        (None, Some(look), Some(session)) => {
-            why_down(own, peer, session, look.refusals).or_else(|| limits(peer, &families))
+        (None, Some(observed), Some(session)) => {
+            why_down(own, peer, session, observed.refusals).or_else(|| limits(peer, &families))
         }
         (None, Some(_), None) => Some("BIRD does not have this session yet".to_owned()),
         (None, None, _) => Some("BIRD does not answer".to_owned()),
@@ -152,17 +156,17 @@ fn status(own: Asn, peer: &Peer, refused: Option<&String>, look: Option<&Look>) 
         session: name,
         asn: peer.asn,
         internal: peer.asn == own,
-        state: session.map_or(without_session(look), |session| session.state),
+        state: session.map_or(without_session(observed), |session| session.state),
         since: session.and_then(|session| session.since),
         last_error: session.and_then(|session| session.last_error.clone()),
         reason,
         families,
-        bfd: peer.bfd.and_then(|_| look.map(|look| bfd(peer, look))),
+        bfd: peer.bfd.and_then(|_| observed.map(|observed| bfd(peer, observed))),
     }
 }
 
-fn without_session(look: Option<&Look>) -> SessionState {
-    if look.is_some() { SessionState::Down } else { SessionState::Unknown }
+fn without_session(observed: Option<&Observation>) -> SessionState {
+    if observed.is_some() { SessionState::Down } else { SessionState::Unknown }
 }
 
 /// A session that is up and yet not as it should be. BIRD forgets that a limit was hit when it is configured anew, and
@@ -185,8 +189,8 @@ fn limits(peer: &Peer, families: &BTreeMap<Family, ObservedChannel>) -> Option<S
     })
 }
 
-fn bfd(peer: &Peer, look: &Look) -> ObservedBfd {
-    let of_peer = look.bfd.iter().find(|((address, ifname), _)| match &peer.address {
+fn bfd(peer: &Peer, observed: &Observation) -> ObservedBfd {
+    let of_peer = observed.bfd.iter().find(|((address, ifname), _)| match &peer.address {
         PeerAddress::Global(ip) => address == ip,
         PeerAddress::LinkLocal { address: ip, interface } => address == ip && ifname == interface.as_str(),
     });
@@ -206,30 +210,33 @@ mod tests {
         BgpPlan { peers: vec![peer], ..BgpPlan::new(Asn(65001.try_into().unwrap())) }
     }
 
-    fn look(state: SessionState, channel: ObservedChannel) -> Look {
+    fn observed(state: SessionState, channel: ObservedChannel) -> Observation {
         let channels = BTreeMap::from([(Family::IPv4, channel)]);
         let session = ObservedSession { state, since: None, last_error: None, channels };
-        Look { sessions: BTreeMap::from([("peer_192_0_2_1".to_owned(), session)]), ..Look::default() }
+        Observation {
+            sessions: BTreeMap::from([("peer_192_0_2_1".to_owned(), session)]),
+            ..Observation::default()
+        }
     }
 
-    fn told(refused: Option<&str>, look: Option<&Look>) -> (SessionState, String) {
+    fn told(refused: Option<&str>, observed: Option<&Observation>) -> (SessionState, String) {
         let refused = refused.map(|reason| (0, reason.to_owned())).into_iter().collect();
-        let peer = peers(&plan(), &refused, look).remove(0);
+        let peer = peers(&plan(), &refused, observed).remove(0);
         (peer.state, peer.reason.unwrap_or_default())
     }
 
     #[test]
     fn a_peer_that_is_not_up_says_why() {
-        let none = Look::default();
-        let down = look(SessionState::Active, ObservedChannel::default());
+        let none = Observation::default();
+        let down = observed(SessionState::Active, ObservedChannel::default());
         let cases = [
             (None, None, SessionState::Unknown, "BIRD does not answer"),
             (Some("no password"), Some(&none), SessionState::Down, "no password"),
             (None, Some(&none), SessionState::Down, "BIRD does not have this session yet"),
             (None, Some(&down), SessionState::Active, "no answer from 192.0.2.1"),
         ];
-        for (refused, look, state, words) in cases {
-            let (told_state, reason) = told(refused, look);
+        for (refused, observed, state, words) in cases {
+            let (told_state, reason) = told(refused, observed);
             assert_eq!(told_state, state);
             assert!(reason.contains(words), "{words}: {reason}");
         }
@@ -237,7 +244,7 @@ mod tests {
 
     #[test]
     fn a_peer_that_is_up_may_have_something_to_say_too() {
-        let up = |channel| told(None, Some(&look(SessionState::Established, channel))).1;
+        let up = |channel| told(None, Some(&observed(SessionState::Established, channel))).1;
         let channel = |exported| ObservedChannel { up: true, exported, ..ObservedChannel::default() };
         assert_eq!(up(channel(1)), "");
         assert!(up(channel(2)).contains("IPv4: exportLimit is reached"));

@@ -1,4 +1,4 @@
-//! Any sequence of operations, against a model that knows only who has what, what rests since when, and the rules.
+//! Any sequence of operations, against a model that knows only who has what, what cools down since when, and the rules.
 
 mod ops;
 
@@ -35,7 +35,7 @@ struct Model {
     now: i64,
     held: BTreeMap<usize, PodAddresses>,
     /// The longest-resting first; also those whose rest goes on beneath a use.
-    rests: Vec<(Ipv4Addr, i64)>,
+    cool_downs: Vec<(Ipv4Addr, i64)>,
 }
 
 impl Model {
@@ -43,17 +43,17 @@ impl Model {
         self.held.values().any(|held| held.iter().any(|other| other == address))
     }
 
-    fn rests(&self, address: Ipv4Addr) -> bool {
+    fn cool_downs(&self, address: Ipv4Addr) -> bool {
         let still = |since: i64| self.now - since < COOLDOWN.as_secs() as i64;
-        self.rests.iter().any(|(other, since)| *other == address && still(*since))
+        self.cool_downs.iter().any(|(other, since)| *other == address && still(*since))
     }
 
-    /// Every allocation and release corrects rests that began in the future.
+    /// Every allocation and release corrects cool-downs that began in the future.
     fn correct_clock(&mut self) {
-        for (_, since) in &mut self.rests {
+        for (_, since) in &mut self.cool_downs {
             *since = (*since).min(self.now);
         }
-        self.rests.sort_by_key(|(_, since)| *since);
+        self.cool_downs.sort_by_key(|(_, since)| *since);
     }
 
     /// What the range has for pods, in ascending order: all between gateway and broadcast address.
@@ -65,10 +65,13 @@ impl Model {
     /// The rule for IPv4, naively.
     fn expected_v4(&self, ranges: &[Cidr4]) -> Option<Ipv4Addr> {
         let unused = |address: &Ipv4Addr| !self.has(IpAddr::V4(*address));
-        let fresh = |range| Self::granted(range).filter(unused).find(|address| !self.rests(*address));
+        let fresh = |range| Self::granted(range).filter(unused).find(|address| !self.cool_downs(*address));
         let early = || {
             let granted = |address: &Ipv4Addr| ranges.iter().any(|range| range.grants(*address));
-            self.rests.iter().map(|(address, _)| *address).find(|address| unused(address) && granted(address))
+            self.cool_downs
+                .iter()
+                .map(|(address, _)| *address)
+                .find(|address| unused(address) && granted(address))
         };
         ranges.iter().find_map(fresh).or_else(early)
     }
@@ -145,22 +148,23 @@ fn release(model: &mut Model, ipam: &mut Allocator, attachment: usize) {
         model.correct_clock();
     }
     if let Some(v4) = held.and_then(|held| held.v4) {
-        model.rests.retain(|(address, _)| *address != v4);
-        model.rests.push((v4, model.now));
+        model.cool_downs.retain(|(address, _)| *address != v4);
+        model.cool_downs.push((v4, model.now));
     }
 }
 
 fn expire(model: &mut Model, ipam: &mut Allocator) {
     model.correct_clock();
-    let ended = model.rests.iter().map(|(address, _)| *address).filter(|address| !model.rests(*address));
+    let ended =
+        model.cool_downs.iter().map(|(address, _)| *address).filter(|address| !model.cool_downs(*address));
     let ended: Vec<Ipv4Addr> = ended.collect();
     assert_eq!(ipam.expire(at(model.now), COOLDOWN), ended);
-    model.rests.retain(|(address, _)| !ended.contains(address));
+    model.cool_downs.retain(|(address, _)| !ended.contains(address));
 }
 
 fn restart(model: &Model) -> Allocator {
     let mut ipam = Allocator::default();
-    model.rests.iter().for_each(|(address, since)| ipam.restore_resting(*address, at(*since)));
+    model.cool_downs.iter().for_each(|(address, since)| ipam.restore_cool_down(*address, at(*since)));
     model.held.iter().for_each(|(number, held)| ipam.restore(&id(*number), *held, &BTreeSet::new()).unwrap());
     ipam
 }
@@ -174,7 +178,7 @@ proptest! {
         seed in any::<u64>(),
         ops in prop::collection::vec(op_strategy(), 1..80),
     ) {
-        let mut model = Model { pools, now: 1_000, held: BTreeMap::new(), rests: Vec::new() };
+        let mut model = Model { pools, now: 1_000, held: BTreeMap::new(), cool_downs: Vec::new() };
         let (mut ipam, mut dice) = (Allocator::default(), Dice(seed));
         for op in ops {
             match op {

@@ -70,7 +70,7 @@ impl Allocator {
     pub(super) fn usage4(&self, cidr: Cidr4, now: Timestamp, cooldown: Duration) -> PoolUsage {
         let net = cidr.net();
         let used = self.v4.range(net.network()..=net.broadcast());
-        let still = |address| cidr.grants(address) && self.rests.is_resting(address, now, cooldown);
+        let still = |address| cidr.grants(address) && self.cool_downs.is_cooling_down(address, now, cooldown);
         PoolUsage {
             cidr: IpNet::V4(net),
             size: cidr.usable(),

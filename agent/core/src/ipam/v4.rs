@@ -18,7 +18,7 @@ impl Allocator {
         now: Timestamp,
         cooldown: Duration,
     ) -> Result<Ipv4Addr, IpamError> {
-        let rested = |address: &Ipv4Addr| !self.rests.is_resting(*address, now, cooldown);
+        let rested = |address: &Ipv4Addr| !self.cool_downs.is_cooling_down(*address, now, cooldown);
         let lowest = intent.v4().iter().find_map(|range| self.unused(range).find(rested));
         lowest.or_else(|| self.longest_resting(intent.v4())).ok_or_else(|| IpamError::V4Full {
             pod: intent.pod().clone(),

@@ -12,7 +12,7 @@ use flock_core::anycast::{Announcement, Cause};
 
 /// The anycast routes that BIRD has taken.
 #[derive(Debug)]
-pub(super) struct Ledger {
+pub(super) struct AdvertisementLog {
     routes: AnycastRoutes,
     /// The causes that were told already, by the time at which they were seen.
     told: BTreeMap<IpAddr, Instant>,
@@ -20,7 +20,7 @@ pub(super) struct Ledger {
 
 /// One address, and what became of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Entry {
+pub(super) struct Advertisement {
     address: IpAddr,
     change: Change,
     /// The pods that serve it now.
@@ -41,7 +41,7 @@ pub struct AnycastCounters {
     pub withdrawing: Latencies,
 }
 
-impl Ledger {
+impl AdvertisementLog {
     /// `routes` are what BIRD has, as far as anybody knows.
     pub(super) fn new(routes: AnycastRoutes) -> Self {
         Self { routes, told: BTreeMap::new() }
@@ -53,19 +53,19 @@ impl Ledger {
     }
 
     /// BIRD has these since `at`. `otherwise` is why, where the announcement does not say it.
-    pub(super) fn took(
+    pub(super) fn record(
         &mut self,
         routes: &AnycastRoutes,
         announcement: &Announcement,
         otherwise: &str,
         at: Instant,
-    ) -> Vec<Entry> {
+    ) -> Vec<Advertisement> {
         let changes = self.routes.changes(routes);
         self.routes.clone_from(routes);
         let entry = |(address, change)| {
             let cause = self.news(address, announcement);
             let pods = announcement.announced.anycast.get(&address).map_or(0, |pods| pods.get());
-            Entry {
+            Advertisement {
                 address,
                 change,
                 pods: if change == Change::Withdrawn { 0 } else { pods },
@@ -85,9 +85,9 @@ impl Ledger {
     }
 }
 
-impl Entry {
+impl Advertisement {
     /// Tells people.
-    pub(super) fn tell(&self) {
+    pub(super) fn log(&self) {
         let Self { address, change, pods, cause, latency } = self;
         let change = match change {
             Change::Announced => "announced",
@@ -140,34 +140,45 @@ mod tests {
         })
     }
 
-    fn took(ledger: &mut Ledger, now: &Announcement, weight: AnycastWeight, at: Instant) -> Vec<Entry> {
-        ledger.took(&routes(now, weight), now, "BIRD was started", at)
+    fn recorded(
+        advertisements: &mut AdvertisementLog,
+        now: &Announcement,
+        weight: AnycastWeight,
+        at: Instant,
+    ) -> Vec<Advertisement> {
+        advertisements.record(&routes(now, weight), now, "BIRD was started", at)
     }
 
     #[test]
     fn each_change_is_told_once_with_its_cause_and_the_time_that_it_took() {
-        let mut ledger = Ledger::new(AnycastRoutes::default());
+        let mut advertisements = AdvertisementLog::new(AnycastRoutes::default());
         let seen = Instant::now();
         let at = seen + Duration::from_millis(40);
         let ready = announcement(2, Some(("pod dns/resolver-0 is ready", seen)));
-        let entry = Entry {
+        let entry = Advertisement {
             address: ADDRESS.parse().unwrap(),
             change: Change::Announced,
             pods: 2,
             cause: "pod dns/resolver-0 is ready".to_owned(),
             latency: Some(Duration::from_millis(40)),
         };
-        assert_eq!(took(&mut ledger, &ready, AnycastWeight::None, at), std::slice::from_ref(&entry));
-        assert_eq!(took(&mut ledger, &ready, AnycastWeight::None, at), []);
+        assert_eq!(
+            recorded(&mut advertisements, &ready, AnycastWeight::None, at),
+            std::slice::from_ref(&entry)
+        );
+        assert_eq!(recorded(&mut advertisements, &ready, AnycastWeight::None, at), []);
         let gone = announcement(0, Some(("pod dns/resolver-0 is gone", at)));
-        let withdrawn = Entry {
+        let withdrawn = Advertisement {
             change: Change::Withdrawn,
             pods: 0,
             cause: "pod dns/resolver-0 is gone".to_owned(),
             latency: Some(Duration::ZERO),
             ..entry
         };
-        assert_eq!(took(&mut ledger, &gone, AnycastWeight::None, at), std::slice::from_ref(&withdrawn));
+        assert_eq!(
+            recorded(&mut advertisements, &gone, AnycastWeight::None, at),
+            std::slice::from_ref(&withdrawn)
+        );
         let mut counters = AnycastCounters::default();
         withdrawn.count(&mut counters);
         assert_eq!((counters.announced, counters.withdrawn, counters.withdrawing.count()), (0, 1, 1));
@@ -176,13 +187,13 @@ mod tests {
     /// A BIRD that comes back announces what it has announced before, for no reason that has to do with pods.
     #[test]
     fn a_cause_explains_one_change_only() {
-        let mut ledger = Ledger::new(AnycastRoutes::default());
+        let mut advertisements = AdvertisementLog::new(AnycastRoutes::default());
         let seen = Instant::now();
         let ready = announcement(1, Some(("pod dns/resolver-0 is ready", seen)));
-        took(&mut ledger, &ready, AnycastWeight::None, seen);
-        let lost = ledger.took(&AnycastRoutes::default(), &ready, "BIRD was started", seen);
+        recorded(&mut advertisements, &ready, AnycastWeight::None, seen);
+        let lost = advertisements.record(&AnycastRoutes::default(), &ready, "BIRD was started", seen);
         assert_eq!((lost[0].cause.as_str(), lost[0].latency), ("BIRD was started", None));
-        let again = took(&mut ledger, &ready, AnycastWeight::None, seen);
+        let again = recorded(&mut advertisements, &ready, AnycastWeight::None, seen);
         assert_eq!((again[0].cause.as_str(), again[0].latency), ("BIRD was started", None));
     }
 
@@ -190,9 +201,9 @@ mod tests {
     fn another_number_of_pods_is_told_where_routers_are_told() {
         let seen = Instant::now();
         for (weight, told) in [(AnycastWeight::None, 0), (AnycastWeight::Med, 1)] {
-            let mut ledger = Ledger::new(AnycastRoutes::default());
-            took(&mut ledger, &announcement(1, None), weight, seen);
-            let entries = took(&mut ledger, &announcement(2, None), weight, seen);
+            let mut advertisements = AdvertisementLog::new(AnycastRoutes::default());
+            recorded(&mut advertisements, &announcement(1, None), weight, seen);
+            let entries = recorded(&mut advertisements, &announcement(2, None), weight, seen);
             assert_eq!(entries.len(), told);
             assert!(entries.iter().all(|entry| entry.change == Change::Weight && entry.pods == 2));
         }

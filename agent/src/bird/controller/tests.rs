@@ -86,10 +86,10 @@ impl Node {
         self.dir
     }
 
-    async fn eventually(&mut self, wanted: impl Fn(&BgpStatus) -> bool) -> Arc<BgpView> {
+    async fn eventually(&mut self, desired: impl Fn(&BgpStatus) -> bool) -> Arc<BgpView> {
         for _ in 0..400 {
             let view = self.view.borrow_and_update().clone();
-            if wanted(&view.status) {
+            if desired(&view.status) {
                 return view;
             }
             tokio::time::sleep(Duration::from_millis(50)).await;

@@ -41,9 +41,9 @@ impl Controller {
         let config = self.config();
         let turned_down = matches!(config, ConfigStatus::Refused { .. } | ConfigStatus::RolledBack { .. });
         let in_force = self.in_force.as_ref().filter(|_| turned_down);
-        let told = in_force.or(self.wanted.as_ref().ok());
+        let told = in_force.or(self.desired.as_ref().ok());
         let plan = told.and_then(|told| Some((told, told.plan.as_ref()?)));
-        let peers = plan.map(|(told, plan)| status::peers(plan, &told.refused, self.look.as_ref()));
+        let peers = plan.map(|(told, plan)| status::peers(plan, &told.refused, self.observed.as_ref()));
         let status = BgpStatus { bird: self.bird(), config, peers: peers.unwrap_or_default() };
         let (sessions, counters) = (status.established(), self.counters);
         let view = Arc::new(BgpView { sessions, anycast: self.anycast(), counters, status });
@@ -55,7 +55,7 @@ impl Controller {
     }
 
     fn bird(&self) -> BirdStatus {
-        match (self.link.version(), self.link.away_because()) {
+        match (self.connection.version(), self.connection.away_because()) {
             (Some(version), _) => BirdStatus::Running(version),
             (None, Some(reason)) => BirdStatus::Away(reason.to_owned()),
             (None, None) => BirdStatus::Unknown,
@@ -65,7 +65,7 @@ impl Controller {
     /// A BIRD that is away announces nothing, whatever routers still believe.
     fn anycast(&self) -> BTreeMap<Family, usize> {
         let of_family = |family| {
-            let addresses = self.ledger.routes().addresses().filter(|_| self.link.is_up());
+            let addresses = self.advertisements.routes().addresses().filter(|_| self.connection.is_up());
             (family, addresses.filter(|address| Family::of(*address) == family).count())
         };
         [Family::IPv6, Family::IPv4].map(of_family).into()
@@ -73,17 +73,17 @@ impl Controller {
 
     /// Of the base alone: anycast routes come and go every day, and the status is no log of them.
     fn config(&self) -> ConfigStatus {
-        let wanted = match &self.wanted {
-            Ok(wanted) if wanted.plan.is_none() => return ConfigStatus::None,
-            Ok(wanted) => wanted,
+        let desired = match &self.desired {
+            Ok(desired) if desired.plan.is_none() => return ConfigStatus::None,
+            Ok(desired) => desired,
             Err(reason) => return ConfigStatus::Refused { reason: reason.clone() },
         };
-        let revision = wanted.base.revision().to_owned();
+        let revision = desired.base.revision().to_owned();
         if let Some(trial) = &self.trial {
-            return ConfigStatus::OnTrial { revision: trial.wanted.base.revision().to_owned() };
+            return ConfigStatus::OnTrial { revision: trial.desired.base.revision().to_owned() };
         }
-        if self.link.running() == Some(&revision) {
-            return match self.unamended_because() {
+        if self.connection.running() == Some(&revision) {
+            return match self.anycast_refused_because() {
                 Some(reason) => ConfigStatus::Refused { reason: reason.to_owned() },
                 None => ConfigStatus::Applied { revision },
             };

@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
-use super::ledger::{Deed, Ledger, Series};
+use super::series::{Action, EventSeries, Series};
 use crate::api::FIELD_MANAGER;
-use crate::api::backoff::Attempts;
+use crate::api::backoff::Backoff;
 use crate::api::call::{self, CallError, Collection};
 use crate::environment::{Clock, sleep_until};
 use crate::notice::{About, Notice, Severity};
@@ -38,8 +38,8 @@ pub(super) struct Sender {
     node: String,
     own: watch::Receiver<Option<Arc<OwnNode>>>,
     clock: Box<dyn Clock>,
-    ledger: Ledger,
-    attempts: Attempts,
+    series: EventSeries,
+    backoff: Backoff,
 }
 
 impl Sender {
@@ -49,8 +49,8 @@ impl Sender {
         own: watch::Receiver<Option<Arc<OwnNode>>>,
         clock: Box<dyn Clock>,
     ) -> Self {
-        let (ledger, attempts) = (Ledger::new(Instant::now()), Attempts::at("Events"));
-        Self { client, node, own, clock, ledger, attempts }
+        let (series, backoff) = (EventSeries::new(Instant::now()), Backoff::at("Events"));
+        Self { client, node, own, clock, series, backoff }
     }
 
     /// Sends what it is told, until nobody tells anything any more.
@@ -67,10 +67,10 @@ impl Sender {
 
     async fn take(&mut self, notice: &Notice) {
         let now = self.clock.now();
-        match self.ledger.enter(notice, self.name(notice, now), Instant::now()) {
-            Deed::Create(series) => self.create(notice, &series, now).await,
-            Deed::Count(series) => self.count(notice, &series, now).await,
-            Deed::Nothing => tracing::debug!(reason = notice.reason, note = notice.note, "no Event"),
+        match self.series.enter(notice, self.name(notice, now), Instant::now()) {
+            Action::Create(series) => self.create(notice, &series, now).await,
+            Action::Count(series) => self.count(notice, &series, now).await,
+            Action::Nothing => tracing::debug!(reason = notice.reason, note = notice.note, "no Event"),
         }
     }
 
@@ -80,7 +80,7 @@ impl Sender {
         for _ in 0..ATTEMPTS {
             match call::create(&self.client, Collection(&path), &event).await {
                 // An earlier attempt has got through after all.
-                Err(error) if error.is_already_there() => return self.attempts.succeeded(),
+                Err(error) if error.is_already_there() => return self.backoff.succeeded(),
                 answer => {
                     if self.is_done(answer).await {
                         return;
@@ -88,7 +88,7 @@ impl Sender {
                 }
             }
         }
-        self.ledger.forget(notice);
+        self.series.forget(notice);
     }
 
     async fn count(&mut self, notice: &Notice, series: &Series, now: Timestamp) {
@@ -97,7 +97,7 @@ impl Sender {
         for _ in 0..ATTEMPTS {
             match call::merge(&self.client, Collection(&path), &series.event, &fields).await {
                 Err(error) if error.is_not_found() => {
-                    self.ledger.forget(notice);
+                    self.series.forget(notice);
                     return Box::pin(self.take(notice)).await;
                 }
                 answer => {
@@ -113,13 +113,13 @@ impl Sender {
     async fn is_done(&mut self, answer: Result<Value, CallError>) -> bool {
         match answer {
             Ok(_) => {
-                self.attempts.succeeded();
+                self.backoff.succeeded();
                 true
             }
             Err(error) => {
-                self.attempts.failed(&error);
+                self.backoff.failed(&error);
                 if !error.is_final() {
-                    sleep_until(self.attempts.not_before()).await;
+                    sleep_until(self.backoff.not_before()).await;
                 }
                 error.is_final()
             }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use flock_core::anycast::{Group, Groups, Seat, Standing};
+use flock_core::anycast::{Group, Groups, Member, MemberState};
 use flock_core::bgp::config::BirdIdent;
 use flock_core::bgp::control::BirdVersion;
 use flock_core::bgp::observed::SessionState;
@@ -13,7 +13,7 @@ use flock_core::ipam::PoolUsage;
 use serde_json::json;
 use tokio::sync::mpsc;
 
-use super::news::News;
+use super::detector::EventDetector;
 use super::sender::Sender;
 use crate::notice::{About, Notice, Notices, Severity};
 use crate::source::fake::{Failure, FakeApi, NODE, NODE_PATH, TestClock, node};
@@ -197,7 +197,7 @@ fn bgp(bird: &str, state: SessionState) -> BgpStatus {
 #[test]
 fn a_session_that_is_lost_and_comes_back_is_news_but_not_its_first_time() {
     use SessionState::{Active, Established, Idle, Unknown};
-    let mut news = News::default();
+    let mut news = EventDetector::default();
     let mut see = |bird: &str, state| words(news.of_bgp(&bgp(bird, state), false));
     assert_eq!(see("", Active), [""; 0]);
     assert_eq!(see("", Established), [""; 0]);
@@ -214,7 +214,7 @@ fn a_session_that_is_lost_and_comes_back_is_news_but_not_its_first_time() {
 
 #[test]
 fn a_bird_that_is_still_starting_is_no_news() {
-    let mut news = News::default();
+    let mut news = EventDetector::default();
     let away = bgp("no socket", SessionState::Unknown);
     assert_eq!(reasons(news.of_bgp(&away, true)), [""; 0]);
     assert_eq!(reasons(news.of_bgp(&away, false)), ["BirdAway"]);
@@ -223,7 +223,7 @@ fn a_bird_that_is_still_starting_is_no_news() {
 
 #[test]
 fn a_session_that_is_not_configured_any_more_is_not_lost() {
-    let mut news = News::default();
+    let mut news = EventDetector::default();
     news.of_bgp(&bgp("", SessionState::Established), false);
     let without = BgpStatus { peers: Vec::new(), ..bgp("", SessionState::Idle) };
     assert_eq!(reasons(news.of_bgp(&without, false)), [""; 0]);
@@ -232,7 +232,7 @@ fn a_session_that_is_not_configured_any_more_is_not_lost() {
 
 #[test]
 fn what_becomes_of_the_configuration_is_told_once() {
-    let mut news = News::default();
+    let mut news = EventDetector::default();
     let conflict =
         |field: &str| Conflict { field: field.to_owned(), used: "a".to_owned(), ignored: "b".to_owned() };
     let report = |refused: Option<&str>, fields: &[&str]| ConfigReport {
@@ -255,15 +255,15 @@ fn what_becomes_of_the_configuration_is_told_once() {
 
 #[test]
 fn a_claim_is_told_of_when_it_is_not_admitted_any_more() {
-    let groups = |standing| {
-        let seat = Seat { pod: "dns/resolver-0".parse().unwrap(), standing };
-        let seats = [("0f3c@eth0".parse().unwrap(), seat)].into();
-        Groups::from([("198.51.100.53".parse().unwrap(), Group { seats, ..Group::default() })])
+    let groups = |state| {
+        let member = Member { pod: "dns/resolver-0".parse().unwrap(), state };
+        let members = [("0f3c@eth0".parse().unwrap(), member)].into();
+        Groups::from([("198.51.100.53".parse().unwrap(), Group { members, ..Group::default() })])
     };
-    let refused = groups(Standing::Refused(ClaimProblem::Infrastructure));
-    let mut news = News::default();
+    let refused = groups(MemberState::Refused(ClaimProblem::Infrastructure));
+    let mut news = EventDetector::default();
     let mut see = |groups: &Groups| news.of_anycast(groups, |_| Some("u-1".to_owned()));
-    assert_eq!(see(&groups(Standing::Serving)), []);
+    assert_eq!(see(&groups(MemberState::Serving)), []);
     let told = see(&refused);
     assert_eq!(
         told[0].about,
@@ -276,13 +276,13 @@ fn a_claim_is_told_of_when_it_is_not_admitted_any_more() {
         ]
     );
     assert_eq!(see(&refused), []);
-    assert_eq!(see(&groups(Standing::Serving)), []);
+    assert_eq!(see(&groups(MemberState::Serving)), []);
     assert_eq!(reasons(see(&refused)), ["AddressWithdrawn"]);
 }
 
 #[test]
 fn a_pool_that_becomes_low_is_told_of() {
-    let mut news = News::default();
+    let mut news = EventDetector::default();
     let mut see = |used| {
         let cidr = "203.0.113.0/26".parse().unwrap();
         reasons(news.of_pools(&[PoolUsage { cidr, size: 61, used, resting: 0 }]))

@@ -6,7 +6,7 @@ use flock_core::attachment::AttachmentId;
 use flock_core::desired::Desired;
 use tokio::time::Instant;
 
-use super::news::News;
+use super::detector::EventDetector;
 use crate::environment::sleep_until;
 use crate::notice::{Notice, Notices};
 use crate::report::Inputs;
@@ -26,7 +26,7 @@ impl Watcher {
     pub(super) async fn run(mut self) {
         until(self.inputs.known.clone()).await;
         let patient_until = Instant::now() + PATIENCE;
-        let mut news = News::default();
+        let mut news = EventDetector::default();
         loop {
             let is_patient = Instant::now() < patient_until;
             let told = self.look(&mut news, is_patient);
@@ -41,7 +41,7 @@ impl Watcher {
         }
     }
 
-    fn look(&mut self, news: &mut News, is_patient: bool) -> Vec<Notice> {
+    fn look(&mut self, news: &mut EventDetector, is_patient: bool) -> Vec<Notice> {
         let desired = self.inputs.desired.borrow_and_update().clone();
         let mut told = news.of_config(&desired.config);
         told.extend(news.of_pools(&self.inputs.usage.borrow_and_update()));

@@ -6,7 +6,7 @@ use flock_crds::status::{BgpStatus, NodeConfigStatus, PoolStatus, TemplateConfli
 use jiff::Timestamp;
 
 use super::conditions::conditions;
-use super::facts::Facts;
+use super::observed::Observed;
 use crate::report;
 use flock_core::desired::Conflict;
 
@@ -26,19 +26,23 @@ const LONGEST_TEXT: usize = 1024;
 const MOST: u64 = i64::MAX.unsigned_abs();
 
 /// What is told at `now`. `former` is what was told before: times of transitions are taken from it.
-pub(super) fn compose(facts: &Facts, former: Option<&NodeConfigStatus>, now: Timestamp) -> NodeConfigStatus {
-    let config = &facts.desired.config;
+pub(super) fn compose(
+    observed: &Observed,
+    former: Option<&NodeConfigStatus>,
+    now: Timestamp,
+) -> NodeConfigStatus {
+    let config = &observed.desired.config;
     let former = former.map(|former| former.conditions.as_slice()).unwrap_or_default();
     NodeConfigStatus {
         observed_generation: config.generation,
-        conditions: conditions(facts, former, now),
+        conditions: conditions(observed, former, now),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         templates: config.templates.iter().take(LISTED).cloned().collect(),
         conflicts: config.conflicts.iter().take(LISTED).map(conflict).collect(),
-        addresses: addresses(facts),
-        pools: facts.usage.iter().take(LISTED).map(pool).collect(),
-        bgp: facts.plan().map(|_| bgp(facts)),
-        anycast: facts.anycast.iter().take(ANYCAST_LISTED).cloned().map(anycast).collect(),
+        addresses: addresses(observed),
+        pools: observed.usage.iter().take(LISTED).map(pool).collect(),
+        bgp: observed.plan().map(|_| bgp(observed)),
+        anycast: observed.anycast.iter().take(ANYCAST_LISTED).cloned().map(anycast).collect(),
     }
 }
 
@@ -47,8 +51,8 @@ fn conflict(conflict: &Conflict) -> TemplateConflict {
     TemplateConflict { field, used, ignored }
 }
 
-fn addresses(facts: &Facts) -> Vec<String> {
-    let own = facts.subnets.addresses.iter().map(|own| own.net.addr());
+fn addresses(observed: &Observed) -> Vec<String> {
+    let own = observed.subnets.addresses.iter().map(|own| own.net.addr());
     let sorted: std::collections::BTreeSet<_> = own.collect();
     sorted.into_iter().take(LISTED).map(|address| address.to_string()).collect()
 }
@@ -63,8 +67,8 @@ fn pool(usage: &PoolUsage) -> PoolStatus {
     }
 }
 
-fn bgp(facts: &Facts) -> BgpStatus {
-    let mut status = report::bgp::node_status(&facts.bgp.status);
+fn bgp(observed: &Observed) -> BgpStatus {
+    let mut status = report::bgp::node_status(&observed.bgp.status);
     status.bird.reason = status.bird.reason.map(cut);
     status.config.reason = status.config.reason.map(cut);
     status.config.time = whole_seconds(status.config.time);

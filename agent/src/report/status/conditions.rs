@@ -9,7 +9,7 @@ use ipnet::IpNet;
 use jiff::Timestamp;
 
 use super::compose::{ANYCAST_LISTED, cut, seconds};
-use super::facts::Facts;
+use super::observed::Observed;
 
 /// At most so many things are named in one message.
 const NAMED: usize = 8;
@@ -27,16 +27,16 @@ const fn now(kind: &'static str, (status, reason): (&'static str, &'static str),
 }
 
 /// All conditions. `former` are those of the status before.
-pub(super) fn conditions(facts: &Facts, former: &[Condition], at: Timestamp) -> Vec<Condition> {
+pub(super) fn conditions(observed: &Observed, former: &[Condition], at: Timestamp) -> Vec<Condition> {
     let all = [
-        ready(facts),
-        config_valid(facts),
-        bird_running(facts),
-        sessions_established(facts),
-        config_rolled_back(facts),
-        pool_low(facts),
+        ready(observed),
+        config_valid(observed),
+        bird_running(observed),
+        sessions_established(observed),
+        config_rolled_back(observed),
+        pool_low(observed),
     ];
-    let generation = facts.desired.config.generation;
+    let generation = observed.desired.config.generation;
     all.into_iter().map(|now| with_past(now, former, generation, at)).collect()
 }
 
@@ -54,9 +54,9 @@ fn with_past(now: Now, former: &[Condition], generation: Option<i64>, at: Timest
     }
 }
 
-fn ready(facts: &Facts) -> Now {
+fn ready(observed: &Observed) -> Now {
     let is = |status, message| now("Ready", status, message);
-    let unlisted = match facts.anycast.len() {
+    let unlisted = match observed.anycast.len() {
         number if number > ANYCAST_LISTED => {
             format!(
                 "; the first {ANYCAST_LISTED} of {number} anycast addresses are listed here, `flockctl anycast` lists all"
@@ -64,38 +64,38 @@ fn ready(facts: &Facts) -> Now {
         }
         _ => String::new(),
     };
-    match &facts.not_ready {
+    match &observed.not_ready {
         None => is(("True", "Ready"), format!("pods get their network from flock{unlisted}")),
         Some(reason) => is(("False", "NotReady"), format!("{reason}{unlisted}")),
     }
 }
 
-fn config_valid(facts: &Facts) -> Now {
+fn config_valid(observed: &Observed) -> Now {
     let is = |status, message| now("ConfigValid", status, message);
-    let problems: Vec<String> = facts.problems().map(ToString::to_string).collect();
-    match (&facts.desired.config.refused, &facts.bgp.status.config) {
+    let problems: Vec<String> = observed.problems().map(ToString::to_string).collect();
+    match (&observed.desired.config.refused, &observed.bgp.status.config) {
         (Some(reason), _) => {
-            let instead = match &facts.desired.node {
+            let instead = match &observed.desired.node {
                 Some(_) => "the last good configuration is obeyed",
                 None => "there is no earlier one that could be obeyed",
             };
             is(("False", "Refused"), format!("{reason}; {instead}"))
         }
-        (None, ConfigStatus::Refused { reason }) if facts.plan().is_some() => {
+        (None, ConfigStatus::Refused { reason }) if observed.plan().is_some() => {
             is(("False", "RefusedByBird"), reason.clone())
         }
         _ if problems.is_empty() => is(("True", "Valid"), "all that is written is obeyed".to_owned()),
-        _ if !facts.desired.config.conflicts.is_empty() => {
+        _ if !observed.desired.config.conflicts.is_empty() => {
             is(("False", "TemplateConflict"), listed(&problems))
         }
         _ => is(("False", "NotObeyed"), listed(&problems)),
     }
 }
 
-fn bird_running(facts: &Facts) -> Now {
+fn bird_running(observed: &Observed) -> Now {
     let is = |status, message| now("BirdRunning", status, message);
-    match &facts.bgp.status.bird {
-        _ if facts.plan().is_none() => is(NOT_CONFIGURED, no_bgp()),
+    match &observed.bgp.status.bird {
+        _ if observed.plan().is_none() => is(NOT_CONFIGURED, no_bgp()),
         BirdStatus::Running(version) => is(("True", "Running"), format!("BIRD {version} answers")),
         BirdStatus::Away(reason) => is(("False", "Away"), reason.clone()),
         BirdStatus::Unknown => is(("Unknown", "NotAskedYet"), "BIRD has not been asked yet".to_owned()),
@@ -108,10 +108,10 @@ fn no_bgp() -> String {
     "the node speaks no BGP: it has no spec.bgp".to_owned()
 }
 
-fn sessions_established(facts: &Facts) -> Now {
+fn sessions_established(observed: &Observed) -> Now {
     let is = |status, message| now("SessionsEstablished", status, message);
-    let Some(plan) = facts.plan() else { return is(NOT_CONFIGURED, no_bgp()) };
-    let status = &facts.bgp.status;
+    let Some(plan) = observed.plan() else { return is(NOT_CONFIGURED, no_bgp()) };
+    let status = &observed.bgp.status;
     let down: Vec<&PeerStatus> = status.peers.iter().filter(|peer| !peer.is_established()).collect();
     let of = status.peers.len();
     match &status.bird {
@@ -134,11 +134,11 @@ fn why_down(peer: &PeerStatus) -> String {
     format!("{}: {}", peer.address, reason.unwrap_or("not up yet"))
 }
 
-fn config_rolled_back(facts: &Facts) -> Now {
+fn config_rolled_back(observed: &Observed) -> Now {
     let is = |status, message| now("ConfigRolledBack", status, message);
     let said = |text: &str| text.to_owned();
-    match &facts.bgp.status.config {
-        _ if facts.plan().is_none() => is(("False", "NotConfigured"), no_bgp()),
+    match &observed.bgp.status.config {
+        _ if observed.plan().is_none() => is(("False", "NotConfigured"), no_bgp()),
         ConfigStatus::RolledBack { reason, .. } => is(("True", "SessionsLost"), reason.clone()),
         ConfigStatus::OnTrial { .. } => is(
             ("False", "OnTrial"),
@@ -154,10 +154,10 @@ fn config_rolled_back(facts: &Facts) -> Now {
     }
 }
 
-fn pool_low(facts: &Facts) -> Now {
+fn pool_low(observed: &Observed) -> Now {
     let is = |status, message| now("PoolLow", status, message);
-    let low = ipam::low(&facts.usage);
-    if facts.usage.is_empty() {
+    let low = ipam::low(&observed.usage);
+    if observed.usage.is_empty() {
         return is(("Unknown", "NotConfigured"), "the node has no prefixes".to_owned());
     }
     if low.is_empty() {

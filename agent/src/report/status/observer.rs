@@ -11,7 +11,7 @@ use flock_core::prefix::Family;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::facts::Facts;
+use super::observed::Observed;
 use crate::anycast::AnycastView;
 use crate::bird::{AnycastCounters, BgpView};
 use crate::report;
@@ -35,7 +35,7 @@ pub(super) struct Observer {
     pub(super) node: String,
     pub(super) bird: PathBuf,
     pub(super) own: OwnObjects,
-    pub(super) facts: watch::Sender<Option<Arc<Facts>>>,
+    pub(super) observed: watch::Sender<Option<Arc<Observed>>>,
     pub(super) told: Option<Answer>,
 }
 
@@ -62,8 +62,8 @@ impl Observer {
         until(self.inputs.known.clone()).await;
         self.settle().await;
         loop {
-            let facts = self.look().await;
-            self.facts.send_replace(Some(Arc::new(facts)));
+            let observed = self.look().await;
+            self.observed.send_replace(Some(Arc::new(observed)));
             tokio::time::sleep(APART).await;
             let inputs = &mut self.inputs;
             tokio::select! {
@@ -103,12 +103,12 @@ impl Observer {
         self.inputs.not_ready.borrow().is_none() && (knows_bird || !speaks) && knows_anycast
     }
 
-    async fn look(&mut self) -> Facts {
+    async fn look(&mut self) -> Observed {
         let view = self.inputs.anycast.borrow_and_update().clone();
         let bgp = self.inputs.bgp.borrow_and_update().clone();
         let told = self.ask(&view, &bgp).await;
         let records = self.inputs.records.borrow_and_update().clone();
-        Facts {
+        Observed {
             node: self.node.clone(),
             desired: self.inputs.desired.borrow_and_update().clone(),
             not_ready: self.inputs.not_ready.borrow_and_update().clone(),

@@ -10,13 +10,13 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::compose::compose;
-use super::facts::Facts;
+use super::observed::Observed;
 use super::outline::outline;
 use crate::api::FIELD_MANAGER;
-use crate::api::backoff::{Attempts, scattered};
+use crate::api::backoff::{Backoff, jittered};
 use crate::api::call::{self, CallError, Collection};
 use crate::environment::{Clock, sleep_until};
-use crate::report::pending_write::Echo;
+use crate::report::pending_write::PendingWrite;
 use crate::source::own::{OwnConfig, OwnObjects};
 
 /// Between two writes of what matters.
@@ -33,9 +33,9 @@ pub(super) struct Publisher {
     client: Client,
     node: String,
     own: OwnObjects,
-    facts: watch::Receiver<Option<Arc<Facts>>>,
+    observed: watch::Receiver<Option<Arc<Observed>>>,
     clock: Box<dyn Clock>,
-    attempts: Attempts,
+    backoff: Backoff,
     /// What was written last, and what the API server has made of it.
     written: Option<Written>,
     /// When the object was made; the watch shows it later.
@@ -47,7 +47,7 @@ pub(super) struct Publisher {
 struct Written {
     status: NodeConfigStatus,
     /// Of the object of this UID, if the watch showed one.
-    echo: Echo<(Option<String>, Option<NodeConfigStatus>)>,
+    pending: PendingWrite<(Option<String>, Option<NodeConfigStatus>)>,
     at: Instant,
 }
 
@@ -64,20 +64,20 @@ impl Publisher {
         client: Client,
         node: &str,
         own: OwnObjects,
-        facts: watch::Receiver<Option<Arc<Facts>>>,
+        observed: watch::Receiver<Option<Arc<Observed>>>,
         clock: Box<dyn Clock>,
     ) -> Self {
         Self {
             client,
             node: node.to_owned(),
             own,
-            facts,
+            observed,
             clock,
-            attempts: Attempts::at("NodeConfig status"),
+            backoff: Backoff::at("NodeConfig status"),
             written: None,
             made: None,
             started: Instant::now(),
-            figures_apart: FIGURES_APART + scattered(FIGURES_APART / 10),
+            figures_apart: FIGURES_APART + jittered(FIGURES_APART / 10),
         }
     }
 
@@ -86,7 +86,7 @@ impl Publisher {
         loop {
             let due = self.step().await;
             tokio::select! {
-                Ok(()) = self.facts.changed() => {}
+                Ok(()) = self.observed.changed() => {}
                 Ok(()) = self.own.config.changed() => {}
                 Ok(()) = self.own.node.changed() => {}
                 () = sleep_until(due) => {}
@@ -97,26 +97,26 @@ impl Publisher {
     /// Does what is due; when there is something else to be done, if nothing changes.
     async fn step(&mut self) -> Option<Instant> {
         let now = Instant::now();
-        let overdue = |publisher: &Self| publisher.written.as_ref().and_then(|it| it.echo.overdue_at());
+        let overdue = |publisher: &Self| publisher.written.as_ref().and_then(|it| it.pending.overdue_at());
         let Some(step) = self.next(now) else { return overdue(self) };
         let due = match &step {
             Step::Make(_) => now,
             Step::Write { at, .. } => *at,
         };
-        let due = self.attempts.not_before().map_or(due, |not_before| due.max(not_before));
+        let due = self.backoff.not_before().map_or(due, |not_before| due.max(not_before));
         if due > now {
             return Some(overdue(self).map_or(due, |overdue| overdue.min(due)));
         }
         match self.take(step).await {
-            Ok(()) => self.attempts.succeeded(),
-            Err(error) => self.attempts.failed(&error),
+            Ok(()) => self.backoff.succeeded(),
+            Err(error) => self.backoff.failed(&error),
         }
         // Another look at once: there may be more to do, or a pause to be waited for.
         Some(Instant::now())
     }
 
     fn next(&mut self, now: Instant) -> Option<Step> {
-        let facts = self.facts.borrow_and_update().clone()?;
+        let observed = self.observed.borrow_and_update().clone()?;
         let seen = self.own.config.borrow_and_update().clone();
         let node = self.own.node.borrow_and_update().clone();
         if seen.is_some() {
@@ -128,7 +128,7 @@ impl Publisher {
         }
         let seen = seen.unwrap_or_default();
         let former = self.written.as_ref().map(|written| &written.status).or(seen.status.as_ref());
-        let status = compose(&facts, former, self.clock.now());
+        let status = compose(&observed, former, self.clock.now());
         let at = self.due(&status, &seen, now)?;
         Some(Step::Write { status: Box::new(status), at })
     }
@@ -143,7 +143,7 @@ impl Publisher {
                 _ => Some(now),
             };
         };
-        if !written.echo.explains(&identity(seen)) && seen.status.as_ref() != Some(status) {
+        if !written.pending.explains(&identity(seen)) && seen.status.as_ref() != Some(status) {
             return Some(written.at + APART);
         }
         match written.status == *status {
@@ -190,8 +190,8 @@ impl Publisher {
         };
         let uid = after.pointer("/metadata/uid").and_then(Value::as_str).map(str::to_owned);
         let kept = after.get("status").and_then(|kept| serde_json::from_value(kept.clone()).ok());
-        let echo = Echo::of(identity(&before), (uid, kept));
-        self.written = Some(Written { status, echo, at: Instant::now() });
+        let pending = PendingWrite::of(identity(&before), (uid, kept));
+        self.written = Some(Written { status, pending, at: Instant::now() });
         Ok(())
     }
 }

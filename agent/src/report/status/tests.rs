@@ -18,7 +18,7 @@ use flock_crds::status::{Condition, NodeConfigStatus};
 use jiff::Timestamp;
 
 use super::compose::compose;
-use super::facts::Facts;
+use super::observed::Observed;
 use super::outline::outline;
 use crate::bird::BgpView;
 use crate::source::fake::NODE;
@@ -31,7 +31,7 @@ fn at(text: &str) -> Timestamp {
 }
 
 /// A node that is as it should be: two peers, a pool of each family.
-fn facts() -> Facts {
+fn observed() -> Observed {
     let asn = |number: u32| Asn(number.try_into().unwrap());
     let peers = PEERS.map(|peer| Peer::new(peer.parse().unwrap(), asn(65000)));
     let bgp = BgpPlan { peers: peers.to_vec(), ..BgpPlan::new(asn(65001)) };
@@ -42,12 +42,12 @@ fn facts() -> Facts {
         peers: PEERS.map(|peer| session(peer, SessionState::Established, None)).to_vec(),
     };
     let config = ConfigReport { generation: Some(3), ..ConfigReport::default() };
-    Facts {
+    Observed {
         node: NODE.to_owned(),
         desired: Arc::new(Desired { node: Some(Arc::new(plan)), config, ..Desired::default() }),
         usage: vec![pool("2001:db8:a:1::/64", u64::MAX, 7), pool("203.0.113.0/26", 61, 7)],
         bgp: Arc::new(BgpView { status, ..BgpView::default() }),
-        ..Facts::default()
+        ..Observed::default()
     }
 }
 
@@ -80,7 +80,7 @@ fn anycast(number: usize) -> AnycastStatus {
     }
 }
 
-impl Facts {
+impl Observed {
     fn with_desired(mut self, change: impl FnOnce(&mut Desired)) -> Self {
         change(Arc::make_mut(&mut self.desired));
         self
@@ -92,7 +92,7 @@ impl Facts {
     }
 
     fn without_bgp(self) -> Self {
-        let facts = self.with_desired(|desired| desired.node = Some(Arc::new(NodePlan::new(NODE))));
-        facts.with_bgp(|bgp| *bgp = BgpStatus::default())
+        let observed = self.with_desired(|desired| desired.node = Some(Arc::new(NodePlan::new(NODE))));
+        observed.with_bgp(|bgp| *bgp = BgpStatus::default())
     }
 }

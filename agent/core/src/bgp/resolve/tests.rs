@@ -64,13 +64,13 @@ fn plan(peers: Vec<Peer>) -> BgpPlan {
 }
 
 fn resolved(plan: &BgpPlan, node: &Node) -> Resolved {
-    resolve(plan, &around(node)).unwrap()
+    resolve(plan, &context(node)).unwrap()
 }
 
-fn around(node: &Node) -> Surroundings<'_> {
+fn context(node: &Node) -> NodeContext<'_> {
     let Node { pools, cluster, subnets, uplinks, pods, announced, claimable, passwords, bird } = node;
     let (node, bird) = ("node-a", *bird);
-    Surroundings { node, pools, cluster, subnets, uplinks, pods, announced, claimable, passwords, bird }
+    NodeContext { node, pools, cluster, subnets, uplinks, pods, announced, claimable, passwords, bird }
 }
 
 fn one(peer: Peer, node: &Node) -> Result<Session, String> {
@@ -200,6 +200,6 @@ fn connected_subnets_and_own_prefixes_are_protected_but_not_everything() {
 #[test]
 fn a_bird_that_is_too_old_is_refused() {
     let node = Node { bird: Some(BirdVersion { major: 2, minor: 0, patch: 7 }), ..node() };
-    let error = resolve(&plan(Vec::new()), &around(&node)).unwrap_err().to_string();
+    let error = resolve(&plan(Vec::new()), &context(&node)).unwrap_err().to_string();
     assert_eq!(error, "BIRD 2.0.7 is too old: install 2.0.12 or later");
 }

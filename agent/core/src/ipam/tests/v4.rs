@@ -123,13 +123,13 @@ fn a_clock_set_back_does_not_make_a_rest_endless() {
     let mut node = Node::new(&["203.0.113.0/28"]);
     node.v4(0, 1_000_000);
     node.ipam.release(&id(0), at(1_000_000));
-    node.ipam.restore_resting("203.0.113.3".parse().unwrap(), at(2_000_000));
+    node.ipam.restore_cool_down("203.0.113.3".parse().unwrap(), at(2_000_000));
     assert_eq!(node.v4(1, 0).as_deref(), Some("203.0.113.4"));
     assert_eq!(node.v4(2, 29).as_deref(), Some("203.0.113.5"));
     assert_eq!(node.v4(3, 30).as_deref(), Some("203.0.113.2"));
     assert_eq!(node.ipam.expire(at(30), COOLDOWN).len(), 2);
     // Expiry alone sees it too.
-    node.ipam.restore_resting("203.0.113.9".parse().unwrap(), at(1_000_000));
+    node.ipam.restore_cool_down("203.0.113.9".parse().unwrap(), at(1_000_000));
     assert_eq!(node.ipam.expire(at(40), COOLDOWN).len(), 0);
     assert_eq!(node.ipam.expire(at(70), COOLDOWN).len(), 1);
 }
@@ -148,7 +148,7 @@ fn without_a_cooldown_nothing_rests() {
 fn rests_go_on_after_a_restart() {
     let mut node = Node::new(&["203.0.113.0/29"]);
     for host in [4, 3, 2] {
-        node.ipam.restore_resting(Ipv4Addr::new(203, 0, 113, host), at(i64::from(host)));
+        node.ipam.restore_cool_down(Ipv4Addr::new(203, 0, 113, host), at(i64::from(host)));
     }
     assert_eq!(node.v4(0, 10).as_deref(), Some("203.0.113.5"));
     assert_eq!(node.v4(1, 10).as_deref(), Some("203.0.113.6"));

@@ -41,14 +41,14 @@ impl FakeBird {
 
     /// Waits until it announces these, and tells how long that took.
     async fn eventually_announces(&self, texts: &[&str]) -> Duration {
-        let (wanted, asked) = (addresses(texts), Instant::now());
+        let (desired, asked) = (addresses(texts), Instant::now());
         for _ in 0..400 {
-            if self.announces() == wanted {
+            if self.announces() == desired {
                 return asked.elapsed();
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        panic!("{wanted:?} are to be announced, and {:?} are: {:?}", self.announces(), self.commands())
+        panic!("{desired:?} are to be announced, and {:?} are: {:?}", self.announces(), self.commands())
     }
 
     /// Of the commands since the first `known`.
@@ -92,7 +92,7 @@ fn waiting() -> Script {
 const AT_ONCE: Duration = Duration::from_millis(300);
 
 #[tokio::test]
-async fn routes_are_amended_without_a_check_or_a_trial() {
+async fn anycast_routes_are_updated_without_a_check_or_a_trial() {
     let (bird, mut node) = up(all_is_well(), &[]).await;
     let known = bird.commands().len();
     node.announce(&[FIRST]);
@@ -106,7 +106,7 @@ async fn routes_are_amended_without_a_check_or_a_trial() {
     let AnycastCounters { announced, withdrawn, withdrawing } = view.counters.anycast;
     assert_eq!((announced, withdrawn, withdrawing.count()), (1, 1, 1));
     assert_eq!(view.anycast, BTreeMap::from([(Family::IPv6, 0), (Family::IPv4, 0)]));
-    assert!(!node.dir.path().join("bird/amended.conf").exists());
+    assert!(!node.dir.path().join("bird/updated.conf").exists());
 }
 
 #[tokio::test]

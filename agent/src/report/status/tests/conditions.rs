@@ -4,17 +4,17 @@ use super::*;
 
 const NOW: &str = "2026-11-21T12:00:00.5Z";
 
-fn composed(facts: &Facts) -> NodeConfigStatus {
-    compose(facts, None, at(NOW))
+fn composed(observed: &Observed) -> NodeConfigStatus {
+    compose(observed, None, at(NOW))
 }
 
-fn condition(facts: &Facts, kind: &str) -> Condition {
-    composed(facts).conditions.into_iter().find(|condition| condition.kind == kind).unwrap()
+fn condition(observed: &Observed, kind: &str) -> Condition {
+    composed(observed).conditions.into_iter().find(|condition| condition.kind == kind).unwrap()
 }
 
 #[test]
 fn a_node_that_is_as_it_should_be_says_so() {
-    let told = composed(&facts()).conditions;
+    let told = composed(&observed()).conditions;
     let told: Vec<String> =
         told.iter().map(|it| format!("{}={} {}: {}", it.kind, it.status, it.reason, it.message)).collect();
     assert_eq!(
@@ -35,31 +35,31 @@ fn what_is_wrong_is_named_by_its_condition() {
     let refused = |reason: &str| Some(reason.to_owned());
     let problem = |place, reason: &str| Problem { place, reason: reason.to_owned() };
     let object = |kind, name: &str| Place::Object { kind, name: name.to_owned() };
-    let not_ready = Facts { not_ready: refused("no NodeConfig"), ..facts() };
-    let low = Facts { usage: vec![pool("203.0.113.0/26", 61, 55)], ..facts() };
-    let no_pool = Facts { usage: Vec::new(), ..facts() };
+    let not_ready = Observed { not_ready: refused("no NodeConfig"), ..observed() };
+    let low = Observed { usage: vec![pool("203.0.113.0/26", 61, 55)], ..observed() };
+    let no_pool = Observed { usage: Vec::new(), ..observed() };
     let conflict = Conflict { field: "spec.mtu".to_owned(), used: "a".to_owned(), ignored: "b".to_owned() };
     let cases = [
         (not_ready, "Ready=False NotReady", "no NodeConfig"),
         (
-            facts().with_desired(|it| it.config.refused = refused("spec.mtu: 9")),
+            observed().with_desired(|it| it.config.refused = refused("spec.mtu: 9")),
             "ConfigValid=False Refused",
             "spec.mtu: 9; the last good configuration is obeyed",
         ),
         (
-            facts().with_desired(|it| (it.config.refused, it.node) = (refused("spec.mtu: 9"), None)),
+            observed().with_desired(|it| (it.config.refused, it.node) = (refused("spec.mtu: 9"), None)),
             "ConfigValid=False Refused",
             "spec.mtu: 9; there is no earlier one that could be obeyed",
         ),
         (
-            facts().with_desired(|it| {
+            observed().with_desired(|it| {
                 it.problems = vec![problem(object("AddressPool", "dns"), "spec.cidrs: x")]
             }),
             "ConfigValid=False NotObeyed",
             "AddressPool dns: spec.cidrs: x",
         ),
         (
-            facts().with_desired(|it| {
+            observed().with_desired(|it| {
                 it.config.conflicts = vec![conflict.clone()];
                 it.problems = vec![problem(Place::Composition(NODE.to_owned()), "spec.mtu: a and b differ")];
             }),
@@ -67,7 +67,7 @@ fn what_is_wrong_is_named_by_its_condition() {
             "configuration of node node-a: spec.mtu: a and b differ",
         ),
         (
-            facts().with_desired(|it| {
+            observed().with_desired(|it| {
                 let others = [object("NodeConfig", "node-b"), object("Pod", "web/web-0")];
                 it.problems = others.map(|place| problem(place, "wrong")).to_vec();
             }),
@@ -75,31 +75,32 @@ fn what_is_wrong_is_named_by_its_condition() {
             "",
         ),
         (
-            facts().with_bgp(|bgp| bgp.config = ConfigStatus::Refused { reason: "syntax".to_owned() }),
+            observed().with_bgp(|bgp| bgp.config = ConfigStatus::Refused { reason: "syntax".to_owned() }),
             "ConfigValid=False RefusedByBird",
             "syntax",
         ),
         (
-            facts().with_bgp(|bgp| bgp.bird = BirdStatus::Away("no socket".to_owned())),
+            observed().with_bgp(|bgp| bgp.bird = BirdStatus::Away("no socket".to_owned())),
             "BirdRunning=False Away",
             "no socket",
         ),
         (
-            facts().with_bgp(|bgp| bgp.bird = BirdStatus::Away("no socket".to_owned())),
+            observed().with_bgp(|bgp| bgp.bird = BirdStatus::Away("no socket".to_owned())),
             "SessionsEstablished=Unknown BirdAway",
             "",
         ),
         (
-            facts().with_bgp(|bgp| bgp.peers[1] = session(PEERS[1], SessionState::Active, Some("no answer"))),
+            observed()
+                .with_bgp(|bgp| bgp.peers[1] = session(PEERS[1], SessionState::Active, Some("no answer"))),
             "SessionsEstablished=False SessionsDown",
             "1 of 2 sessions are up; 192.0.2.1: no answer",
         ),
-        (facts().with_bgp(|bgp| bgp.peers.clear()), "SessionsEstablished=Unknown NotAskedYet", ""),
-        (facts().without_bgp(), "BirdRunning=Unknown NotConfigured", "no spec.bgp"),
-        (facts().without_bgp(), "SessionsEstablished=Unknown NotConfigured", "no spec.bgp"),
-        (facts().without_bgp(), "ConfigRolledBack=False NotConfigured", ""),
+        (observed().with_bgp(|bgp| bgp.peers.clear()), "SessionsEstablished=Unknown NotAskedYet", ""),
+        (observed().without_bgp(), "BirdRunning=Unknown NotConfigured", "no spec.bgp"),
+        (observed().without_bgp(), "SessionsEstablished=Unknown NotConfigured", "no spec.bgp"),
+        (observed().without_bgp(), "ConfigRolledBack=False NotConfigured", ""),
         (
-            facts().with_bgp(|bgp| {
+            observed().with_bgp(|bgp| {
                 let (revision, reason) = ("1".to_owned(), "it took sessions down".to_owned());
                 bgp.config = ConfigStatus::RolledBack { revision, reason, at: at(NOW) };
             }),
@@ -113,8 +114,8 @@ fn what_is_wrong_is_named_by_its_condition() {
         ),
         (no_pool, "PoolLow=Unknown NotConfigured", ""),
     ];
-    for (facts, expected, words) in cases {
-        let condition = condition(&facts, expected.split('=').next().unwrap());
+    for (observed, expected, words) in cases {
+        let condition = condition(&observed, expected.split('=').next().unwrap());
         let told = format!("{}={} {}", condition.kind, condition.status, condition.reason);
         assert_eq!(told, expected);
         assert!(condition.message.contains(words), "{words}: {}", condition.message);
@@ -123,11 +124,12 @@ fn what_is_wrong_is_named_by_its_condition() {
 
 #[test]
 fn the_time_of_a_transition_is_that_of_the_status_alone() {
-    let first = compose(&facts(), None, at(NOW));
+    let first = compose(&observed(), None, at(NOW));
     assert!(first.conditions.iter().all(|it| it.last_transition_time == "2026-11-21T12:00:00Z"));
-    let down = facts().with_bgp(|bgp| bgp.peers[0].state = SessionState::Idle);
+    let down = observed().with_bgp(|bgp| bgp.peers[0].state = SessionState::Idle);
     let second = compose(&down, Some(&first), at("2026-11-21T13:00:00Z"));
-    let both_down = facts().with_bgp(|bgp| bgp.peers.iter_mut().for_each(|it| it.state = SessionState::Idle));
+    let both_down =
+        observed().with_bgp(|bgp| bgp.peers.iter_mut().for_each(|it| it.state = SessionState::Idle));
     let third = compose(&both_down, Some(&second), at("2026-11-21T14:00:00Z"));
     let since = |status: &NodeConfigStatus, kind: &str| {
         let condition = status.conditions.iter().find(|it| it.kind == kind).unwrap();
@@ -140,15 +142,15 @@ fn the_time_of_a_transition_is_that_of_the_status_alone() {
 
 #[test]
 fn a_time_that_somebody_has_spoilt_is_now() {
-    let mut spoilt = composed(&facts());
+    let mut spoilt = composed(&observed());
     spoilt.conditions[0].last_transition_time = "yesterday".to_owned();
-    let again = compose(&facts(), Some(&spoilt), at("2026-11-21T13:00:00Z"));
+    let again = compose(&observed(), Some(&spoilt), at("2026-11-21T13:00:00Z"));
     assert_eq!(again.conditions[0].last_transition_time, "2026-11-21T13:00:00Z");
 }
 
 #[test]
 fn what_is_told_is_about_a_generation_and_has_whole_seconds() {
-    let status = composed(&facts());
+    let status = composed(&observed());
     assert_eq!(status.observed_generation, Some(3));
     assert!(status.conditions.iter().all(|condition| condition.observed_generation == Some(3)));
     let bgp = status.bgp.unwrap();
@@ -156,42 +158,45 @@ fn what_is_told_is_about_a_generation_and_has_whole_seconds() {
         (bgp.established.as_str(), bgp.peers[0].since.as_deref()),
         ("2/2", Some("2026-11-21T11:00:00Z"))
     );
-    assert_eq!(composed(&facts().without_bgp()).bgp, None);
+    assert_eq!(composed(&observed().without_bgp()).bgp, None);
 }
 
 /// An API server takes no number beyond this one for an integer, nor an object beyond 1.5 MiB.
 #[test]
 fn nothing_is_too_large_for_an_api_server() {
-    let mut facts = facts();
+    let mut observed = observed();
     let pod = AnycastPodStatus { pod: "p".repeat(300), ..AnycastPodStatus::default() };
-    facts.anycast = (0..500).map(|n| AnycastStatus { pods: vec![pod.clone(); 250], ..anycast(n) }).collect();
-    facts = facts.with_bgp(|bgp| bgp.peers[0].reason = Some("é".repeat(100_000)));
-    let status = composed(&facts);
+    observed.anycast =
+        (0..500).map(|n| AnycastStatus { pods: vec![pod.clone(); 250], ..anycast(n) }).collect();
+    observed = observed.with_bgp(|bgp| bgp.peers[0].reason = Some("é".repeat(100_000)));
+    let status = composed(&observed);
     assert_eq!(status.pools[0].size, u64::try_from(i64::MAX).unwrap());
     assert_eq!(status.anycast.len(), 100);
     assert!(serde_json::to_string(&status).unwrap().len() < 1 << 20);
-    let ready = condition(&facts, "Ready");
+    let ready = condition(&observed, "Ready");
     assert!(ready.message.contains("the first 100 of 500 anycast addresses"), "{}", ready.message);
 }
 
 #[test]
 fn figures_do_not_matter_but_words_and_states_do() {
-    let down =
-        |reason: &str, state| facts().with_bgp(|bgp| bgp.peers[1] = session(PEERS[1], state, Some(reason)));
+    let down = |reason: &str, state| {
+        observed().with_bgp(|bgp| bgp.peers[1] = session(PEERS[1], state, Some(reason)))
+    };
     let trouble = down("no answer (3 refused)", SessionState::Active);
-    let same = |left: &Facts, right: &Facts| outline(&composed(left)) == outline(&composed(right));
-    let fuller = Facts { usage: vec![facts().usage[0], pool("203.0.113.0/26", 61, 9)], ..facts() };
-    let prefixes = facts().with_bgp(|bgp| {
+    let same = |left: &Observed, right: &Observed| outline(&composed(left)) == outline(&composed(right));
+    let fuller = Observed { usage: vec![observed().usage[0], pool("203.0.113.0/26", 61, 9)], ..observed() };
+    let prefixes = observed().with_bgp(|bgp| {
         bgp.peers[0].families.values_mut().for_each(|channel| channel.imported += 5);
     });
     for figures in [fuller, prefixes] {
-        assert!(same(&figures, &facts()));
-        assert_ne!(composed(&figures), composed(&facts()));
+        assert!(same(&figures, &observed()));
+        assert_ne!(composed(&figures), composed(&observed()));
     }
     assert!(same(&trouble, &down("no answer (4 refused)", SessionState::Connect)));
     assert!(!same(&trouble, &down("bad peer AS", SessionState::Active)));
-    assert!(!same(&trouble, &facts()));
-    assert!(!same(&Facts { anycast: vec![anycast(1)], ..facts() }, &facts()));
-    let other_pool = Facts { usage: vec![facts().usage[0], pool("203.0.113.64/26", 61, 7)], ..facts() };
-    assert!(!same(&other_pool, &facts()));
+    assert!(!same(&trouble, &observed()));
+    assert!(!same(&Observed { anycast: vec![anycast(1)], ..observed() }, &observed()));
+    let other_pool =
+        Observed { usage: vec![observed().usage[0], pool("203.0.113.64/26", 61, 7)], ..observed() };
+    assert!(!same(&other_pool, &observed()));
 }

@@ -13,20 +13,20 @@ const POST: &str = "POST /apis/flock.fritzlab.net/v1alpha1/nodeconfigs";
 const APPLY: &str = "PATCH /apis/flock.fritzlab.net/v1alpha1/nodeconfigs/node-a/status";
 
 struct Agent {
-    facts: watch::Sender<Option<Arc<Facts>>>,
+    observed: watch::Sender<Option<Arc<Observed>>>,
     task: tokio::task::JoinHandle<()>,
 }
 
-/// An agent that knows `facts`.
-fn agent(api: &FakeApi, facts: Facts) -> Agent {
-    let sender = watch::channel(Some(Arc::new(facts))).0;
+/// An agent that knows `observed`.
+fn agent(api: &FakeApi, observed: Observed) -> Agent {
+    let sender = watch::channel(Some(Arc::new(observed))).0;
     let publisher = Publisher::new(api.client(), NODE, api.own(), sender.subscribe(), TestClock::boxed());
-    Agent { facts: sender, task: tokio::spawn(publisher.run()) }
+    Agent { observed: sender, task: tokio::spawn(publisher.run()) }
 }
 
 impl Agent {
-    fn learns(&self, facts: Facts) {
-        self.facts.send_replace(Some(Arc::new(facts)));
+    fn learns(&self, observed: Observed) {
+        self.observed.send_replace(Some(Arc::new(observed)));
     }
 
     async fn dies(self) {
@@ -50,12 +50,12 @@ async fn pass(seconds: u64) {
     }
 }
 
-fn session_down() -> Facts {
-    facts().with_bgp(|bgp| bgp.peers[0] = session(PEERS[0], SessionState::Active, Some("no answer")))
+fn session_down() -> Observed {
+    observed().with_bgp(|bgp| bgp.peers[0] = session(PEERS[0], SessionState::Active, Some("no answer")))
 }
 
-fn fuller(used: u64) -> Facts {
-    Facts { usage: vec![pool("203.0.113.0/26", 61, used)], ..facts() }
+fn fuller(used: u64) -> Observed {
+    Observed { usage: vec![pool("203.0.113.0/26", 61, used)], ..observed() }
 }
 
 fn status(api: &FakeApi) -> NodeConfigStatus {
@@ -66,7 +66,7 @@ fn status(api: &FakeApi) -> NodeConfigStatus {
 async fn a_node_without_a_node_config_gets_one_that_outlives_the_node() {
     let api = FakeApi::default();
     api.put(NODE_PATH, Some(node()));
-    let _agent = agent(&api, facts());
+    let _agent = agent(&api, observed());
     pass(1).await;
     let asked = api.asked();
     assert_eq!(asked.iter().map(|it| it.what.as_str()).collect::<Vec<_>>(), [POST, APPLY]);
@@ -90,7 +90,7 @@ async fn a_node_without_a_node_config_gets_one_that_outlives_the_node() {
 #[tokio::test(start_paused = true)]
 async fn the_status_is_applied_by_force_and_nothing_else_is_touched() {
     let api = cluster();
-    let _agent = agent(&api, facts());
+    let _agent = agent(&api, observed());
     pass(1).await;
     let asked = api.asked();
     let [Asked { what, query, body }] = asked.as_slice() else { panic!("{asked:?}") };
@@ -104,7 +104,7 @@ async fn the_status_is_applied_by_force_and_nothing_else_is_touched() {
 #[tokio::test(start_paused = true)]
 async fn a_node_config_that_a_person_deletes_is_made_again_unless_the_node_is_gone() {
     let api = cluster();
-    let _agent = agent(&api, facts());
+    let _agent = agent(&api, observed());
     pass(100).await;
     api.asked();
     api.put(CONFIG_PATH, None);
@@ -119,19 +119,19 @@ async fn a_node_config_that_a_person_deletes_is_made_again_unless_the_node_is_go
 #[tokio::test(start_paused = true)]
 async fn what_matters_is_written_at_once_but_never_more_often_than_every_two_seconds() {
     let api = cluster();
-    let agent = agent(&api, facts());
+    let agent = agent(&api, observed());
     pass(10).await;
     api.asked();
     agent.learns(session_down());
     pass(1).await;
     assert_eq!(api.calls(), [APPLY]);
     for _ in 0..5 {
-        agent.learns(facts());
+        agent.learns(observed());
         tokio::time::sleep(Duration::from_millis(10)).await;
         agent.learns(session_down());
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    agent.learns(facts());
+    agent.learns(observed());
     tokio::time::sleep(Duration::from_millis(500)).await;
     assert_eq!(api.calls(), [""; 0]);
     pass(2).await;
@@ -158,12 +158,12 @@ async fn figures_alone_wait_five_minutes() {
 #[tokio::test(start_paused = true)]
 async fn an_agent_that_is_started_again_writes_nothing_that_is_there() {
     let api = cluster();
-    let first = agent(&api, facts());
+    let first = agent(&api, observed());
     pass(10).await;
     first.dies().await;
     api.asked();
     pass(100).await;
-    let second = agent(&api, facts());
+    let second = agent(&api, observed());
     pass(10).await;
     assert_eq!(api.calls(), [""; 0]);
     second.learns(session_down());
@@ -175,7 +175,7 @@ async fn an_agent_that_is_started_again_writes_nothing_that_is_there() {
 #[tokio::test(start_paused = true)]
 async fn what_somebody_else_writes_is_corrected() {
     let api = cluster();
-    let _agent = agent(&api, facts());
+    let _agent = agent(&api, observed());
     pass(10).await;
     api.asked();
     let before = status(&api);
@@ -195,7 +195,7 @@ async fn what_an_api_server_makes_of_the_status_is_no_reason_to_write_it_again()
     let api = cluster();
     let foreign = json!({"type": "Audited", "status": "True", "reason": "X", "message": "", "lastTransitionTime": "2026-11-21T10:00:00Z"});
     api.change(CONFIG_PATH, |config| config["status"] = json!({"conditions": [foreign]}));
-    let agent = agent(&api, facts());
+    let agent = agent(&api, observed());
     pass(600).await;
     assert_eq!(api.calls(), [APPLY]);
     agent.learns(session_down());
@@ -206,7 +206,7 @@ async fn what_an_api_server_makes_of_the_status_is_no_reason_to_write_it_again()
 #[tokio::test(start_paused = true)]
 async fn a_watch_that_lags_behind_is_no_foreign_change() {
     let api = cluster();
-    let agent = agent(&api, facts());
+    let agent = agent(&api, observed());
     pass(10).await;
     api.asked();
     api.blind(true);
@@ -230,7 +230,7 @@ async fn failures_are_tried_again_with_the_newest_status() {
     ] {
         let api = cluster();
         api.fail(&[failure; 3]);
-        let agent = agent(&api, facts());
+        let agent = agent(&api, observed());
         tokio::time::sleep(Duration::from_millis(100)).await;
         assert_eq!(api.calls().len(), 1, "{failure:?}");
         agent.learns(session_down());
@@ -245,7 +245,7 @@ async fn an_object_that_vanishes_under_the_write_is_made_again() {
     let api = cluster();
     api.blind(true);
     api.put(CONFIG_PATH, None);
-    let _agent = agent(&api, facts());
+    let _agent = agent(&api, observed());
     tokio::time::sleep(Duration::from_millis(100)).await;
     assert_eq!(api.calls(), [APPLY]);
     api.blind(false);

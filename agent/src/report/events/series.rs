@@ -24,7 +24,7 @@ const REFILL: Duration = Duration::from_secs(2);
 
 /// The notices of the last half hour.
 #[derive(Debug)]
-pub(super) struct Ledger {
+pub(super) struct EventSeries {
     series: HashMap<Notice, Series>,
     tokens: u32,
     refilled_at: Instant,
@@ -45,7 +45,7 @@ pub(super) struct Series {
 
 /// What becomes of a notice.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Deed {
+pub(super) enum Action {
     /// It is new.
     Create(Series),
     /// There is an Event, in which it is counted.
@@ -54,31 +54,31 @@ pub(super) enum Deed {
     Nothing,
 }
 
-impl Ledger {
+impl EventSeries {
     pub(super) fn new(now: Instant) -> Self {
         Self { series: HashMap::new(), tokens: BURST, refilled_at: now }
     }
 
     /// Enters a notice. `event` is the name of its Event, if it becomes one.
-    pub(super) fn enter(&mut self, notice: &Notice, event: String, now: Instant) -> Deed {
+    pub(super) fn enter(&mut self, notice: &Notice, event: String, now: Instant) -> Action {
         self.series.retain(|_, series| now < series.seen_at + SERIES_ENDS);
         self.refill(now);
         let Some(series) = self.series.get_mut(notice) else {
             if !take(&mut self.tokens) {
-                return Deed::Nothing;
+                return Action::Nothing;
             }
             let series = Series { event, count: 1, told_at: now, apart: SOON, seen_at: now };
             self.series.insert(notice.clone(), series.clone());
-            return Deed::Create(series);
+            return Action::Create(series);
         };
         series.count = series.count.saturating_add(1);
         series.seen_at = now;
         if now < series.told_at + series.apart || !take(&mut self.tokens) {
-            return Deed::Nothing;
+            return Action::Nothing;
         }
         series.told_at = now;
         series.apart = APART;
-        Deed::Count(series.clone())
+        Action::Count(series.clone())
     }
 
     /// There is no such Event, or none any more.
@@ -116,45 +116,45 @@ mod tests {
     }
 
     /// `new`, `xN` or `-`.
-    fn enter(ledger: &mut Ledger, note: &str, now: Instant) -> String {
-        match ledger.enter(&notice(note), "node-a.1".to_owned(), now) {
-            Deed::Create(_) => "new".to_owned(),
-            Deed::Count(series) => format!("x{}", series.count),
-            Deed::Nothing => "-".to_owned(),
+    fn enter(series: &mut EventSeries, note: &str, now: Instant) -> String {
+        match series.enter(&notice(note), "node-a.1".to_owned(), now) {
+            Action::Create(_) => "new".to_owned(),
+            Action::Count(series) => format!("x{}", series.count),
+            Action::Nothing => "-".to_owned(),
         }
     }
 
     #[test]
     fn equal_notices_are_one_event_and_counted_soon_and_then_every_five_minutes() {
         let start = Instant::now();
-        let mut ledger = Ledger::new(start);
+        let mut series = EventSeries::new(start);
         let after = |seconds| start + Duration::from_secs(seconds);
         let cases = [(0, "new"), (9, "-"), (10, "x3"), (60, "-"), (309, "-"), (310, "x6"), (2200, "new")];
         for (seconds, expected) in cases {
-            assert_eq!(enter(&mut ledger, "a", after(seconds)), expected, "after {seconds} s");
+            assert_eq!(enter(&mut series, "a", after(seconds)), expected, "after {seconds} s");
         }
-        assert_eq!(enter(&mut ledger, "b", after(2200)), "new");
+        assert_eq!(enter(&mut series, "b", after(2200)), "new");
     }
 
     #[test]
     fn a_storm_of_different_notices_is_cut_short() {
         let start = Instant::now();
-        let mut ledger = Ledger::new(start);
-        let told = (0..1000).filter(|n| enter(&mut ledger, &n.to_string(), start) == "new").count();
+        let mut series = EventSeries::new(start);
+        let told = (0..1000).filter(|n| enter(&mut series, &n.to_string(), start) == "new").count();
         assert_eq!(told, 30);
-        assert_eq!(enter(&mut ledger, "x", start + REFILL), "new");
-        assert_eq!(enter(&mut ledger, "y", start + REFILL), "-");
+        assert_eq!(enter(&mut series, "x", start + REFILL), "new");
+        assert_eq!(enter(&mut series, "y", start + REFILL), "-");
         // What was lost is told when it comes again.
-        assert_eq!(enter(&mut ledger, "y", start + REFILL * 2), "new");
-        assert_eq!(enter(&mut ledger, "z", start + REFILL * 2), "-");
+        assert_eq!(enter(&mut series, "y", start + REFILL * 2), "new");
+        assert_eq!(enter(&mut series, "z", start + REFILL * 2), "-");
     }
 
     #[test]
     fn an_event_that_is_gone_is_made_again() {
         let start = Instant::now();
-        let mut ledger = Ledger::new(start);
-        assert_eq!(enter(&mut ledger, "a", start), "new");
-        ledger.forget(&notice("a"));
-        assert_eq!(enter(&mut ledger, "a", start), "new");
+        let mut series = EventSeries::new(start);
+        assert_eq!(enter(&mut series, "a", start), "new");
+        series.forget(&notice("a"));
+        assert_eq!(enter(&mut series, "a", start), "new");
     }
 }

@@ -17,7 +17,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// The connection to one BIRD, over its comings and goings.
 #[derive(Debug)]
-pub(super) struct Link {
+pub(super) struct ControlConnection {
     socket: PathBuf,
     state: State,
 }
@@ -35,7 +35,7 @@ struct Running {
     anycast: Option<String>,
 }
 
-impl Link {
+impl ControlConnection {
     pub(super) fn new(socket: PathBuf) -> Self {
         Self { socket, state: State::Away { retry_at: Instant::now(), pause: FIRST_PAUSE, reason: None } }
     }

@@ -5,24 +5,24 @@ use std::time::Duration;
 
 use flock_core::bgp::explain::Md5Refusals;
 use flock_core::bgp::observed::{self, ObservedSession};
-use flock_core::bgp::status::Look;
+use flock_core::bgp::status::Observation;
 use tokio::time::Instant;
 
 use super::Controller;
 use crate::bird::client::{BirdError, Command};
 
 /// The time between two looks.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+const OBSERVE_INTERVAL: Duration = Duration::from_secs(1);
 
 impl Controller {
     pub(super) async fn observe(&mut self) -> Result<(), BirdError> {
-        self.look_at = Instant::now() + LOOK_EVERY;
-        let sessions = observed::sessions(&self.link.ask(&Command::ShowProtocols).await?);
-        let plan = self.wanted.as_ref().ok().and_then(|wanted| wanted.plan.as_ref());
+        self.observe_at = Instant::now() + OBSERVE_INTERVAL;
+        let sessions = observed::sessions(&self.connection.ask(&Command::ShowProtocols).await?);
+        let plan = self.desired.as_ref().ok().and_then(|desired| desired.plan.as_ref());
         let with_bfd = plan.is_some_and(|plan| plan.peers.iter().any(|peer| peer.bfd.is_some()));
         // A BIRD without the protocol says so with an error, which is none of ours.
         let bfd = if with_bfd {
-            observed::bfd(&self.link.ask(&Command::ShowBfd).await?)
+            observed::bfd(&self.connection.ask(&Command::ShowBfd).await?)
         } else {
             Default::default()
         };
@@ -30,15 +30,15 @@ impl Controller {
         if sessions.values().all(ObservedSession::is_established) {
             self.md5_before = md5;
         }
-        let look = Look { sessions, bfd, refusals: md5.since(self.md5_before) };
-        tell_changes(self.look.as_ref(), &look);
-        self.look = Some(look);
+        let look = Observation { sessions, bfd, refusals: md5.since(self.md5_before) };
+        log_changes(self.observed.as_ref(), &look);
+        self.observed = Some(look);
         Ok(())
     }
 
     /// Sessions that are up.
     pub(super) fn up(&self) -> BTreeSet<String> {
-        let sessions = self.look.iter().flat_map(|look| &look.sessions);
+        let sessions = self.observed.iter().flat_map(|look| &look.sessions);
         sessions.filter(|(_, session)| session.is_established()).map(|(name, _)| name.clone()).collect()
     }
 }
@@ -49,7 +49,7 @@ pub(super) fn md5_refusals() -> Md5Refusals {
     Md5Refusals::parse(&std::fs::read_to_string("/proc/net/netstat").unwrap_or_default())
 }
 
-fn tell_changes(before: Option<&Look>, now: &Look) {
+fn log_changes(before: Option<&Observation>, now: &Observation) {
     for (name, session) in &now.sessions {
         let former = before.and_then(|look| look.sessions.get(name));
         let was_up = former.is_some_and(ObservedSession::is_established);

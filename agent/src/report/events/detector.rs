@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use flock_core::anycast::{Groups, Standing};
+use flock_core::anycast::{Groups, MemberState};
 use flock_core::attachment::AttachmentId;
 use flock_core::bgp::config::BirdIdent;
 use flock_core::bgp::observed::SessionState;
@@ -17,7 +17,7 @@ use flock_core::desired::{ConfigReport, Conflict};
 
 /// What was seen last.
 #[derive(Debug, Default)]
-pub(super) struct News {
+pub(super) struct EventDetector {
     refused: Option<String>,
     conflicts: BTreeSet<Conflict>,
     low: BTreeSet<Family>,
@@ -35,7 +35,7 @@ struct Bgp {
     lost: BTreeSet<BirdIdent>,
 }
 
-impl News {
+impl EventDetector {
     /// What becomes of the node's configuration.
     pub(super) fn of_config(&mut self, report: &ConfigReport) -> Vec<Notice> {
         let mut news = Vec::new();
@@ -67,10 +67,10 @@ impl News {
     ) -> Vec<Notice> {
         let mut refused = BTreeMap::new();
         for (address, group) in groups {
-            for (id, seat) in &group.seats {
-                if let Standing::Refused(problem) = &seat.standing {
+            for (id, member) in &group.members {
+                if let MemberState::Refused(problem) = &member.state {
                     let note = format!("annotation flock.fritzlab.net/anycast: {address} {problem}");
-                    refused.insert((*address, id.clone()), (seat.pod.clone(), note));
+                    refused.insert((*address, id.clone()), (member.pod.clone(), note));
                 }
             }
         }

@@ -12,7 +12,7 @@ use flock_core::desired::{Desired, Place, Problem};
 
 /// Everything that the status follows from, but what it was before.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Facts {
+pub(super) struct Observed {
     /// The node's name.
     pub(super) node: String,
     /// What is wanted of it.
@@ -29,7 +29,7 @@ pub(super) struct Facts {
     pub(super) subnets: Subnets,
 }
 
-impl Facts {
+impl Observed {
     /// `spec.bgp`.
     pub(super) fn plan(&self) -> Option<&BgpPlan> {
         self.desired.node.as_ref()?.bgp.as_ref()

@@ -11,22 +11,22 @@ type Ticket = (Timestamp, u64);
 
 /// A queue with an index. All operations take O(log r) steps per address.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Rests {
+pub(super) struct CoolDowns {
     tickets: BTreeMap<Ipv4Addr, Ticket>,
     queue: BTreeMap<Ticket, Ipv4Addr>,
     started: u64,
 }
 
 /// Equal queues are equal, however they came about.
-impl PartialEq for Rests {
+impl PartialEq for CoolDowns {
     fn eq(&self, other: &Self) -> bool {
         self.iter().eq(other.iter())
     }
 }
 
-impl Eq for Rests {}
+impl Eq for CoolDowns {}
 
-impl Rests {
+impl CoolDowns {
     /// A rest begins, or begins anew.
     pub(super) fn start(&mut self, address: Ipv4Addr, since: Timestamp) {
         self.started += 1;
@@ -46,12 +46,12 @@ impl Rests {
         }
     }
 
-    /// Whether the address still rests.
-    pub(super) fn is_resting(&self, address: Ipv4Addr, now: Timestamp, cooldown: Duration) -> bool {
+    /// Whether the address still cools down.
+    pub(super) fn is_cooling_down(&self, address: Ipv4Addr, now: Timestamp, cooldown: Duration) -> bool {
         self.tickets.get(&address).is_some_and(|(since, _)| !has_ended(*since, now, cooldown))
     }
 
-    /// Drops the rests that have ended, the longest first.
+    /// Drops the cool-downs that have ended, the longest first.
     pub(super) fn expire(&mut self, now: Timestamp, cooldown: Duration) -> Vec<Ipv4Addr> {
         let mut ended = Vec::new();
         while let Some(first) =

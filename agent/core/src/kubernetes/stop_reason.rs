@@ -61,7 +61,7 @@ pub struct OwnerFacts {
 
 /// Why BIRD's container is stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Departure {
+pub enum StopReason {
     /// The Node is not there any more.
     NodeGone,
     /// The Node is being deleted.
@@ -69,7 +69,7 @@ pub enum Departure {
     /// The machine goes down.
     NodeShutsDown,
     /// The DaemonSet is not there any more, or is being deleted.
-    FlockGoes,
+    DaemonSetDeleted,
     /// The DaemonSet has pods on other nodes only.
     NodeNotSelected,
     /// The node is cordoned.
@@ -79,21 +79,21 @@ pub enum Departure {
 }
 
 /// Why. What is worse for those who send packets counts first: a machine that goes down forwards none.
-pub fn departure(node: &Node, owner: &Owner) -> Departure {
+pub fn stop_reason(node: &Node, owner: &Owner) -> StopReason {
     match node {
-        Node::Gone => return Departure::NodeGone,
-        Node::Present(node) if node.deleted => return Departure::NodeDeleted,
-        Node::Present(node) if node.shuts_down() => return Departure::NodeShutsDown,
+        Node::Gone => return StopReason::NodeGone,
+        Node::Present(node) if node.deleted => return StopReason::NodeDeleted,
+        Node::Present(node) if node.shuts_down() => return StopReason::NodeShutsDown,
         _ => {}
     }
     match (owner, node) {
-        (Owner::Gone, _) => Departure::FlockGoes,
-        (Owner::Present(owner), _) if owner.deleted => Departure::FlockGoes,
+        (Owner::Gone, _) => StopReason::DaemonSetDeleted,
+        (Owner::Present(owner), _) if owner.deleted => StopReason::DaemonSetDeleted,
         (Owner::Present(owner), Node::Present(node)) if !owner.selects(&node.labels) => {
-            Departure::NodeNotSelected
+            StopReason::NodeNotSelected
         }
-        (_, Node::Present(node)) if node.unschedulable => Departure::NodeCordoned,
-        _ => Departure::Replaced,
+        (_, Node::Present(node)) if node.unschedulable => StopReason::NodeCordoned,
+        _ => StopReason::Replaced,
     }
 }
 
@@ -111,16 +111,16 @@ impl OwnerFacts {
     }
 }
 
-impl fmt::Display for Departure {
+impl fmt::Display for StopReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Departure::NodeGone => "there is no such Node any more",
-            Departure::NodeDeleted => "the Node is being deleted",
-            Departure::NodeShutsDown => "the kubelet says that the node is shutting down",
-            Departure::FlockGoes => "the DaemonSet is gone or being deleted",
-            Departure::NodeNotSelected => "the DaemonSet's nodeSelector does not select the node any more",
-            Departure::NodeCordoned => "the node is cordoned",
-            Departure::Replaced => "nothing says that this is more than a new pod in the place of this one",
+            StopReason::NodeGone => "there is no such Node any more",
+            StopReason::NodeDeleted => "the Node is being deleted",
+            StopReason::NodeShutsDown => "the kubelet says that the node is shutting down",
+            StopReason::DaemonSetDeleted => "the DaemonSet is gone or being deleted",
+            StopReason::NodeNotSelected => "the DaemonSet's nodeSelector does not select the node any more",
+            StopReason::NodeCordoned => "the node is cordoned",
+            StopReason::Replaced => "nothing says that this is more than a new pod in the place of this one",
         })
     }
 }
@@ -154,50 +154,55 @@ mod tests {
         let there = || owner(false, &[("kubernetes.io/os", "linux")]);
         let cordoned = || node(|node| node.unschedulable = true);
         let cases = [
-            ("a rollout", plain(), there(), Departure::Replaced),
-            ("a DaemonSet for all nodes", plain(), owner(false, &[]), Departure::Replaced),
+            ("a rollout", plain(), there(), StopReason::Replaced),
+            ("a DaemonSet for all nodes", plain(), owner(false, &[]), StopReason::Replaced),
             (
                 "the kubelet restarts",
                 ready("False", "container runtime is down"),
                 there(),
-                Departure::Replaced,
+                StopReason::Replaced,
             ),
             (
                 "the kubelet is not heard",
                 ready("Unknown", "Kubelet stopped posting"),
                 there(),
-                Departure::Replaced,
+                StopReason::Replaced,
             ),
-            ("not Ready yet", node(|node| node.ready = None), there(), Departure::Replaced),
-            ("nothing is known", Node::Unknown, Owner::Unknown, Departure::Replaced),
-            ("a pod of nobody's", plain(), Owner::Unknown, Departure::Replaced),
+            ("not Ready yet", node(|node| node.ready = None), there(), StopReason::Replaced),
+            ("nothing is known", Node::Unknown, Owner::Unknown, StopReason::Replaced),
+            ("a pod of nobody's", plain(), Owner::Unknown, StopReason::Replaced),
             (
                 "a word in a healthy node's message",
                 ready("True", "no node is shutting down"),
                 there(),
-                Departure::Replaced,
+                StopReason::Replaced,
             ),
-            ("cordoned", cordoned(), there(), Departure::NodeCordoned),
-            ("cordoned, the DaemonSet unknown", cordoned(), Owner::Unknown, Departure::NodeCordoned),
-            ("uninstalled", plain(), Owner::Gone, Departure::FlockGoes),
-            ("being uninstalled", plain(), owner(true, &[]), Departure::FlockGoes),
-            ("uninstalled, the Node unknown", Node::Unknown, Owner::Gone, Departure::FlockGoes),
-            ("another value", plain(), owner(false, &[("rack", "8")]), Departure::NodeNotSelected),
-            ("no such label", plain(), owner(false, &[("cni", "flock")]), Departure::NodeNotSelected),
-            ("the Node unknown", Node::Unknown, owner(false, &[("rack", "8")]), Departure::Replaced),
-            ("the Node is gone", Node::Gone, there(), Departure::NodeGone),
-            ("it is deleted", node(|node| node.deleted = true), there(), Departure::NodeDeleted),
-            ("shutdown", ready("False", "node is shutting down"), there(), Departure::NodeShutsDown),
-            ("among others", ready("False", "[a, node is shutting down]"), there(), Departure::NodeShutsDown),
+            ("cordoned", cordoned(), there(), StopReason::NodeCordoned),
+            ("cordoned, the DaemonSet unknown", cordoned(), Owner::Unknown, StopReason::NodeCordoned),
+            ("uninstalled", plain(), Owner::Gone, StopReason::DaemonSetDeleted),
+            ("being uninstalled", plain(), owner(true, &[]), StopReason::DaemonSetDeleted),
+            ("uninstalled, the Node unknown", Node::Unknown, Owner::Gone, StopReason::DaemonSetDeleted),
+            ("another value", plain(), owner(false, &[("rack", "8")]), StopReason::NodeNotSelected),
+            ("no such label", plain(), owner(false, &[("cni", "flock")]), StopReason::NodeNotSelected),
+            ("the Node unknown", Node::Unknown, owner(false, &[("rack", "8")]), StopReason::Replaced),
+            ("the Node is gone", Node::Gone, there(), StopReason::NodeGone),
+            ("it is deleted", node(|node| node.deleted = true), there(), StopReason::NodeDeleted),
+            ("shutdown", ready("False", "node is shutting down"), there(), StopReason::NodeShutsDown),
+            (
+                "among others",
+                ready("False", "[a, node is shutting down]"),
+                there(),
+                StopReason::NodeShutsDown,
+            ),
             (
                 "shutdown while uninstalled",
                 ready("False", "node is shutting down"),
                 Owner::Gone,
-                Departure::NodeShutsDown,
+                StopReason::NodeShutsDown,
             ),
         ];
         for (case, node, owner, expected) in cases {
-            assert_eq!(departure(&node, &owner), expected, "{case}");
+            assert_eq!(stop_reason(&node, &owner), expected, "{case}");
         }
     }
 }
