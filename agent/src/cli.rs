@@ -1,5 +1,6 @@
-//! `flockctl`: asks the agent of this node, prints tables or JSON.
+//! `flockctl`: asks the agent of this node, prints tables or JSON. [`agent`]: the arguments of `flock-agent`.
 
+pub mod agent;
 mod output;
 
 use std::path::PathBuf;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::store::{Disk, Files as _};
 
 /// Why BIRD is stopped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
     /// A new BIRD follows at once: routers and the kernel keep the routes.
     Rollout,
@@ -17,13 +17,20 @@ pub enum Purpose {
     Shutdown,
 }
 
-impl fmt::Display for Purpose {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl Purpose {
+    /// In a word.
+    pub fn as_str(self) -> &'static str {
+        match self {
             Purpose::Rollout => "rollout",
             Purpose::Drain => "drain",
             Purpose::Shutdown => "shutdown",
-        })
+        }
+    }
+}
+
+impl fmt::Display for Purpose {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 
