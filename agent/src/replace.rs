@@ -1,4 +1,4 @@
-//! Files of the node that other programs read at any moment: replaced whole, or not at all.
+//! Files that somebody may read at any moment, or a restart finds: replaced whole, or not at all.
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Write as _};
@@ -16,13 +16,20 @@ const TEMPORARY: &str = "new";
 /// # Errors
 /// When a step fails; the old file is then still there.
 pub fn replace(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
-    let temporary = temporary(path)?;
+    replace_through(&temporary(path)?, path, content, mode)
+}
+
+/// As [`replace`], written under a name in the same folder that the caller chooses.
+///
+/// # Errors
+/// When a step fails; the old file is then still there.
+pub fn replace_through(temporary: &Path, path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
     // Left by a crash; written to again it might be one that somebody executes.
-    remove_if_there(&temporary)?;
-    let replaced = write_synced(&temporary, content, mode).and_then(|()| fs::rename(&temporary, path));
+    remove_if_there(temporary)?;
+    let replaced = write_synced(temporary, content, mode).and_then(|()| fs::rename(temporary, path));
     if let Err(error) = replaced {
         // The caller learns of the failure itself.
-        let _ = fs::remove_file(&temporary);
+        let _ = fs::remove_file(temporary);
         return Err(error);
     }
     sync_folder(path)
@@ -58,7 +65,11 @@ fn write_synced(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
     file.sync_all()
 }
 
-fn sync_folder(path: &Path) -> io::Result<()> {
+/// Makes a change of the entries of the file's folder last. Nothing on tmpfs; right elsewhere too.
+///
+/// # Errors
+/// When the folder cannot be opened or synced.
+pub fn sync_folder(path: &Path) -> io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
 }

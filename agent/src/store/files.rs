@@ -3,9 +3,11 @@
 use std::ffi::OsString;
 use std::fmt;
 use std::fs;
-use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
+
+use crate::replace;
 
 /// Files, as the store needs them. Each call is one step: it happens whole, or not at all.
 pub trait Files: fmt::Debug + Send + Sync + 'static {
@@ -49,37 +51,14 @@ impl Files for Disk {
     fn write(&self, path: &Path, content: &[u8]) -> io::Result<()> {
         let mut temporary = path.as_os_str().to_owned();
         temporary.push(TEMPORARY);
-        let temporary = Path::new(&temporary);
-        write_synced(temporary, content)
-            .and_then(|()| fs::rename(temporary, path))
-            .and_then(|()| sync_dir(path))
-            .inspect_err(|_| {
-                // The caller learns of the failure itself; half a file in its way would be a second one.
-                let _ = fs::remove_file(temporary);
-            })
+        replace::replace_through(Path::new(&temporary), path, content, 0o600)
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        fs::rename(from, to).and_then(|()| sync_dir(to))
+        fs::rename(from, to).and_then(|()| replace::sync_folder(to))
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
-        match fs::remove_file(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            Err(error) => Err(error),
-            Ok(()) => sync_dir(path),
-        }
+        replace::remove_if_there(path).map(drop)
     }
-}
-
-fn write_synced(path: &Path, content: &[u8]) -> io::Result<()> {
-    let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
-    file.write_all(content)?;
-    file.sync_all()
-}
-
-/// Makes a change of a directory's entries last. Nothing on tmpfs, where the store belongs; right elsewhere too.
-fn sync_dir(entry: &Path) -> io::Result<()> {
-    let dir = entry.parent().unwrap_or(Path::new("."));
-    fs::File::open(dir)?.sync_all()
 }
