@@ -22,6 +22,7 @@ use flock_core::desired::Desired;
 use flock_core::host::NodeView;
 use flock_core::ipam::PoolUsage;
 use flock_core::record::Records;
+use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
 
 use crate::anycast::AnycastView;
@@ -91,4 +92,9 @@ fn cut(mut text: String, longest: usize) -> String {
         text.push_str(ELLIPSIS);
     }
     text
+}
+
+/// As Kubernetes writes times: RFC 3339 in UTC, whole seconds.
+fn seconds(time: Timestamp) -> String {
+    Timestamp::from_second(time.as_second()).unwrap_or(time).to_string()
 }

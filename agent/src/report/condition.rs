@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::pending_write::PendingWrite;
-use super::{Inputs, Parts};
+use super::{Inputs, Parts, seconds};
 use crate::api::backoff::{Backoff, jittered};
 use crate::api::call::{self, CallError, Collection};
 use crate::bird::BgpView;
@@ -244,9 +244,4 @@ fn object(node: &str, conditions: Value) -> Value {
 /// A Node that was deleted and made again is another.
 fn identity(node: &OwnNode) -> (String, Option<SeenCondition>) {
     (node.uid.clone(), node.network_unavailable.clone())
-}
-
-/// As Kubernetes writes times.
-fn seconds(time: Timestamp) -> String {
-    Timestamp::from_second(time.as_second()).unwrap_or(time).to_string()
 }

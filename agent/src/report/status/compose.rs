@@ -95,13 +95,8 @@ fn anycast(mut status: AnycastStatus) -> AnycastStatus {
     status
 }
 
-/// As Kubernetes writes times: RFC 3339 in UTC, whole seconds.
-pub(super) fn seconds(time: Timestamp) -> String {
-    Timestamp::from_second(time.as_second()).unwrap_or(time).to_string()
-}
-
 fn whole_seconds(time: Option<String>) -> Option<String> {
-    time.map(|text| text.parse().map(seconds).unwrap_or(text))
+    time.map(|text| text.parse().map(report::seconds).unwrap_or(text))
 }
 
 /// A text that is not too long.
