@@ -15,6 +15,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use flock_core::attachment::IfName;
+use flock_core::host::addresses::{AddressFlags, InterfaceAddress, Lifetimes};
 use flock_core::host::{DefaultRoute, HostLink, HostState, HostSysctl};
 use flock_core::link::Fact;
 use ipnet::Ipv6Net;
@@ -268,6 +269,15 @@ fn fact_event(host: &IfName, fact: &Fact, change: Change) -> KernelEvent {
         Fact::Neighbour { address, .. } => {
             KernelEvent::Neighbour { link: 0, address: Some(*address), change }
         }
+        Fact::Address { net, .. } => KernelEvent::Address {
+            link: 0,
+            address: InterfaceAddress {
+                net: *net,
+                flags: AddressFlags::PERMANENT | AddressFlags::NO_DAD,
+                lifetimes: Lifetimes::default(),
+            },
+            change,
+        },
         _ => link_event(host, Change::Set),
     }
 }

@@ -12,7 +12,7 @@ use netlink_packet_route::route::{RouteMessage, RouteProtocol};
 use netlink_packet_route::rule::RuleMessage;
 use rustix::io::Errno;
 
-use self::message::Hop;
+use self::message::SlotRoute;
 use super::decode;
 use super::errno::Failure;
 use super::rtnetlink::{RouteFilter, Table};
@@ -23,7 +23,7 @@ use crate::{KernelError, ROUTE_PROTOCOL};
 /// What there is of ours, with what it is; none for what flock would not make like that.
 struct Found {
     rules: Vec<(RuleMessage, Option<Rule>)>,
-    routes: Vec<(RouteMessage, Option<Hop>)>,
+    routes: Vec<(RouteMessage, Option<SlotRoute>)>,
     /// All links, if they are needed.
     links: BTreeMap<IfName, Link>,
 }
@@ -49,9 +49,9 @@ impl Found {
     }
 
     /// The path as the kernel holds it; none while its link is not there.
-    fn hop(&self, path: &Path) -> Option<Hop> {
+    fn route(&self, path: &Path) -> Option<SlotRoute> {
         let link = self.links.get(&path.link)?.index;
-        Some(Hop { table: path.slot.table(), to: path.to, via: path.via, link })
+        Some(SlotRoute { table: path.slot.table(), to: path.to, via: path.via, link })
     }
 }
 
@@ -60,14 +60,14 @@ fn rules(socket: &mut Socket) -> Result<Vec<(RuleMessage, Option<Rule>)>, Failur
     Ok(ours.map(|rule| (rule.clone(), message::read_rule(&rule))).collect())
 }
 
-fn routes(socket: &mut Socket) -> Result<Vec<(RouteMessage, Option<Hop>)>, Failure> {
+fn routes(socket: &mut Socket) -> Result<Vec<(RouteMessage, Option<SlotRoute>)>, Failure> {
     let filter = RouteFilter {
         table: Table::Any,
         protocol: Some(RouteProtocol::from(ROUTE_PROTOCOL)),
         ..RouteFilter::default()
     };
     let ours = socket.routes(filter)?.into_iter().filter(message::is_our_route);
-    Ok(ours.map(|route| (route.clone(), Hop::read(&route))).collect())
+    Ok(ours.map(|route| (route.clone(), SlotRoute::read(&route))).collect())
 }
 
 fn links(socket: &mut Socket) -> Result<BTreeMap<IfName, Link>, Failure> {
@@ -87,10 +87,10 @@ pub(in super::super) fn add(
     desired: &Routing,
 ) -> Result<(), KernelError> {
     let found = Found::observe(socket, desired)?;
-    let present: BTreeSet<&Hop> = found.routes.iter().filter_map(|(_, hop)| hop.as_ref()).collect();
-    let missing = desired.paths.iter().filter_map(|path| Some((path, found.hop(path)?)));
-    let missing = missing.filter(|(_, hop)| !present.contains(hop));
-    let routed = all(missing.map(|(path, hop)| add_route(socket, path, &hop)));
+    let present: BTreeSet<&SlotRoute> = found.routes.iter().filter_map(|(_, route)| route.as_ref()).collect();
+    let missing = desired.paths.iter().filter_map(|path| Some((path, found.route(path)?)));
+    let missing = missing.filter(|(_, route)| !present.contains(route));
+    let routed = all(missing.map(|(path, route)| add_route(socket, path, &route)));
     let present: BTreeSet<Rule> = found.rules.iter().filter_map(|(_, rule)| *rule).collect();
     let marks = needs_src_valid_mark(desired, &found).into_iter();
     all(marks.map(|link| set_src_valid_mark(sysctls, link)))
@@ -105,8 +105,9 @@ pub(in super::super) fn remove(socket: &mut Socket, desired: &Routing) -> Result
     let surplus =
         found.rules.iter().filter(|(_, rule)| !rule.is_some_and(|rule| desired.rules.contains(&rule)));
     let ruled = all(surplus.map(|(rule, _)| remove_rule(socket, rule)));
-    let hops: BTreeSet<Hop> = desired.paths.iter().filter_map(|path| found.hop(path)).collect();
-    let surplus = found.routes.iter().filter(|(_, hop)| !hop.as_ref().is_some_and(|hop| hops.contains(hop)));
+    let kept: BTreeSet<SlotRoute> = desired.paths.iter().filter_map(|path| found.route(path)).collect();
+    let surplus =
+        found.routes.iter().filter(|(_, route)| !route.as_ref().is_some_and(|route| kept.contains(route)));
     ruled.and(all(surplus.map(|(route, _)| remove_route(socket, route))))
 }
 
@@ -132,15 +133,16 @@ fn set_src_valid_mark(sysctls: &Sysctls, link: &IfName) -> Result<(), KernelErro
     set.map_err(|failure| failure.of_step(format!("set sysctl net/{path} to 1")))
 }
 
-fn add_route(socket: &mut Socket, path: &Path, hop: &Hop) -> Result<(), KernelError> {
-    let message = RouteNetlinkMessage::NewRoute(hop.message());
+fn add_route(socket: &mut Socket, path: &Path, route: &SlotRoute) -> Result<(), KernelError> {
+    let message = RouteNetlinkMessage::NewRoute(route.message());
     // Another way to the same address is one that the slot's previous pod has left.
     let added = socket.request(message, NLM_F_CREATE | NLM_F_REPLACE);
     // The link is gone by now.
     let added = added.or_else(|failure| failure.unless(&[Errno::NODEV]));
     let Path { slot, to, via, link } = path;
     added.map_err(|failure| {
-        failure.of_step(format!("add route {to} via {via} dev {link} table {} (flow slot {slot})", hop.table))
+        failure
+            .of_step(format!("add route {to} via {via} dev {link} table {} (flow slot {slot})", route.table))
     })
 }
 

@@ -148,7 +148,7 @@ pub(super) fn removal(route: &RouteMessage) -> RouteMessage {
 
 /// A route of a slot's table as the kernel holds it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Hop {
+pub(super) struct SlotRoute {
     /// The slot's table.
     pub(super) table: u32,
     /// The anycast address.
@@ -159,7 +159,7 @@ pub(super) struct Hop {
     pub(super) link: u32,
 }
 
-impl Hop {
+impl SlotRoute {
     /// None for a route that leads elsewhere than to one address by way of one other.
     pub(super) fn read(route: &RouteMessage) -> Option<Self> {
         let to = decode::destination(route).filter(|to| to.prefix_len() == to.max_prefix_len())?;
