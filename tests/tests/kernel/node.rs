@@ -210,7 +210,8 @@ fn learned_routes_are_not_transferred(ground: &Ground) -> Result<()> {
     ensure!(count == 10_001, "{count}");
     let (after, seen_after) = cost()?;
     ensure!(seen_after == seen_before, "{seen_before:#?} {seen_after:#?}");
-    ensure!(after == before, "{before} messages before, {after} with 10,000 more routes");
+    // A link-local address may have come meanwhile, and a dump that it interrupts is repeated.
+    ensure!(after < before + 1000, "{before} messages before, {after} with 10,000 more routes");
     Ok(())
 }
 

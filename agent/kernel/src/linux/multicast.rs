@@ -95,13 +95,40 @@ async fn listen(socket: &TokioSocket, handle: &mut impl FnMut(Notification<'_>))
         buffer.clear();
         match socket.recv(&mut buffer).await {
             Ok(()) => handle_datagram(&buffer, handle),
-            // The socket goes on.
-            Err(error) if Errno::from_io_error(&error) == Some(Errno::NOBUFS) => {
+            Err(error) if is_overrun(&error) => {
+                if let Err(error) = discard(socket).await {
+                    return error;
+                }
                 handle(Notification::Lost(Loss::Overrun));
             }
             Err(error) => return error,
         }
     }
+}
+
+/// Once its queue has been full, the kernel drops everything until the queue is empty (`NETLINK_S_CONGESTED`), and does
+/// not say so again. Whoever observes before that misses what comes after; so the rest is thrown away, it is old anyway.
+async fn discard(socket: &TokioSocket) -> io::Result<()> {
+    let mut buffer = Vec::with_capacity(DATAGRAM);
+    loop {
+        for _ in 0..DISCARD_AT_ONCE {
+            buffer.clear();
+            match socket.socket_ref().recv(&mut buffer, 0) {
+                Ok(_) => {}
+                Err(error) if is_overrun(&error) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) => return Err(error),
+            }
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Datagrams, before other tasks have their turn.
+const DISCARD_AT_ONCE: usize = 256;
+
+fn is_overrun(error: &io::Error) -> bool {
+    Errno::from_io_error(error) == Some(Errno::NOBUFS)
 }
 
 /// Hands on the messages of one datagram.
