@@ -1,10 +1,10 @@
-# flock's image: agent, plugin, flockctl, BIRD and nft, with the libraries that these two need, and nothing else: no
-# shell, no package manager, no distribution. `make image` builds it.
+# flock's image: agent, plugin, flockctl and BIRD, with the libraries that BIRD needs, and nothing else: no shell, no
+# package manager, no distribution. `make image` builds it.
 #
 # The programs of flock's own come out of bin/, where `make build` leaves them. They are static, so the image has the very
 # files that were tested, and no Rust toolchain has to be pulled to make it.
 #
-# BASE: Debian 12 or later, from which BIRD and nft are taken. `make image` hands one that it has made from Debian's packages;
+# BASE: Debian 12 or later, from which BIRD is taken. `make image` hands one that it has made from Debian's packages;
 # the default is for builds without it, `docker build .`.
 ARG BASE=docker.io/library/debian:12.11-slim
 
@@ -13,10 +13,9 @@ ENV DEBIAN_FRONTEND=noninteractive
 # policy-rc.d: nothing that is installed may start on the machine that builds.
 RUN printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d && chmod 0755 /usr/sbin/policy-rc.d \
     && apt-get --quiet=2 -o Acquire::Retries=3 update \
-    && apt-get --quiet=2 -o Acquire::Retries=3 install --yes --no-install-recommends bird2 netbase nftables
+    && apt-get --quiet=2 -o Acquire::Retries=3 install --yes --no-install-recommends bird2
 COPY scripts/image-closure /usr/local/bin/
-# /etc/protocols: nft and its listings name protocols.
-RUN image-closure /image /usr/sbin/bird /usr/sbin/birdc /usr/sbin/nft /etc/protocols
+RUN image-closure /image /usr/sbin/bird /usr/sbin/birdc
 COPY --chmod=0755 bin/flock-agent bin/flockctl bin/flock /image/usr/bin/
 # Runtimes name network namespaces /var/run/netns/...; the node's /run/netns is mounted.
 RUN mkdir -p /image/var && ln -s ../run /image/var/run && mkdir /image/run

@@ -1,5 +1,5 @@
-//! Keeps the steering of established connections as it should be. Apart from the routes: it takes a program, which may take
-//! its time, and no route waits for that.
+//! Keeps the steering of established connections as it should be. Apart from the routes to the addresses, which wait for
+//! nothing.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -19,7 +19,8 @@ use crate::publish::publish_change;
 /// After a failure.
 const TRY_AGAIN: Duration = Duration::from_secs(5);
 
-/// Between two looks at what has not changed: a busy node's kernel tells of changes all the time.
+/// Between two looks at rules and routes that have not changed: a busy node's kernel tells of changes all the time. The
+/// table needs no looks: it is owned, or the kernel tells of others' changes.
 const APART: Duration = Duration::from_secs(1);
 
 /// The steerer.

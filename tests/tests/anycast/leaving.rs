@@ -5,8 +5,12 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
+use flock_core::nft::Table;
+use flock_core::steering::table_id;
+use flock_kernel::linux::LinuxKernel;
+use flock_kernel::{Firewall, KernelError};
 use flock_tests::service::{Asker, cut, with_pod};
-use flock_tests::{Connection, PATIENCE, Running, World, eventually, trials};
+use flock_tests::{Connection, Node, PATIENCE, Running, World, eventually, trials};
 use libtest_mimic::Trial;
 
 use crate::site::{self, Replica, both, ensure_kept, eventually_hops};
@@ -20,7 +24,8 @@ pub(crate) fn trials() -> Vec<Trial> {
         the_last_pod_of_a_node_keeps_what_still_comes,
         connections_outlive_the_agent,
         questions_from_one_port_follow_readiness_streams_stay,
-        without_nft_addresses_are_served_and_the_node_says_what_is_missing,
+        a_flushed_ruleset_cuts_nothing,
+        another_owners_table_is_left_and_the_node_says_so,
     ]
 }
 
@@ -208,10 +213,61 @@ fn asker_of(site: &Running, address: IpAddr, pod: &str) -> Result<Asker> {
     bail!("{pod} answers nobody")
 }
 
-fn without_nft_addresses_are_served_and_the_node_says_what_is_missing(world: &World) -> Result<()> {
+/// A flushed ruleset, a restarted firewall and a dead agent: the table is not theirs to remove (Linux 6.9 and later).
+fn a_flushed_ruleset_cuts_nothing(world: &World) -> Result<()> {
+    let mut site = site::start(world, 1, |plan| plan)?;
+    let mut pods = four(&site)?;
+    let mut open = connections(&site)?;
+    ensure!(open.len() == 1000, "{} connections", open.len());
+    let before = table(&site)?;
+    site.nodes[0].node.netns.exec(&["nft", "flush", "ruleset"])?;
+    ensure!(table(&site)? == before);
+    ensure_undeletable(&site)?;
+    // Without the table these would be with other pods now.
+    pods[0].ready(&site.nodes[0].node, false)?;
+    eventually(PATIENCE, || ensure_members(&site, 3))?;
+    ensure_kept(&mut open)?;
+    let before = table(&site)?;
+    site.nodes[0].take_agent()?.kill()?;
+    ensure_kept(&mut open)?;
+    ensure!(table(&site)? == before);
+    site.nodes[0].start_agent()?;
+    eventually(PATIENCE, || ensure_undeletable(&site))?;
+    ensure!(table(&site)? == before, "the agent that has come back has changed the table");
+    site.nodes[0].node.netns.exec(&["nft", "flush", "ruleset"])?;
+    pods[1].ready(&site.nodes[0].node, false)?;
+    eventually(PATIENCE, || ensure_members(&site, 2))?;
+    ensure_kept(&mut open)
+}
+
+/// The table with all handles, which tell a chain or a rule from its successor; without its owner.
+fn table(site: &Running) -> Result<String> {
+    let shown = site.nodes[0].node.netns.exec(&["nft", "-a", "list", "table", "inet", "flock-anycast"])?;
+    let is_owner = |line: &&str| line.starts_with("table ") || line.starts_with("\tflags");
+    Ok(shown.lines().filter(|line| !is_owner(line)).collect::<Vec<_>>().join("\n"))
+}
+
+/// Whoever tries to change the table in a way that would hurt nobody is refused.
+fn ensure_undeletable(site: &Running) -> Result<()> {
+    let netns = &site.nodes[0].node.netns;
+    for attempt in [
+        &["add", "counter", "inet", "flock-anycast", "probe"][..],
+        &["delete", "table", "inet", "flock-anycast"],
+    ] {
+        let Err(error) = netns.exec(&[&["nft"], attempt].concat()) else {
+            bail!("{attempt:?} is not refused")
+        };
+        ensure!(format!("{error:#}").contains("Operation not permitted"), "{error:#}");
+    }
+    Ok(())
+}
+
+/// The agent runs no nft: here it would find none. And whose table it is, is respected and told.
+fn another_owners_table_is_left_and_the_node_says_so(world: &World) -> Result<()> {
     let mut site = site::start(world, 1, |plan| plan)?;
     site.nodes[0].take_agent()?.terminate()?;
     let node = &site.nodes[0].node;
+    let other = Owner::of_table(node)?;
     let agent = world.binaries()?.agent;
     let started = node.start_program(&agent, &[("PATH", "/nonexistent")])?;
     let _pods = [Replica::start(node, "a-0")?, Replica::start(node, "a-1")?];
@@ -220,9 +276,16 @@ fn without_nft_addresses_are_served_and_the_node_says_what_is_missing(world: &Wo
     eventually(PATIENCE, || {
         let shown = node.ctl(&["node"])?.stdout;
         ensure!(
-            shown.contains("established connections are not steered") && shown.contains("install nftables"),
+            shown.contains("established connections are not steered")
+                && shown.contains("owned by another process"),
             "{shown}"
         );
+        Ok(())
+    })?;
+    drop(other);
+    eventually(PATIENCE, || {
+        let shown = node.ctl(&["node"])?.stdout;
+        ensure!(!shown.contains("not steered") && table(&site)?.contains("chain restore-mark"), "{shown}");
         Ok(())
     })?;
     let speaker = &mut site.nodes[0];
@@ -237,4 +300,24 @@ fn without_nft_addresses_are_served_and_the_node_says_what_is_missing(world: &Wo
     })?;
     drop(started);
     Ok(())
+}
+
+/// Another process, as far as the kernel is concerned: another socket.
+struct Owner {
+    _kernel: LinuxKernel,
+    _runtime: tokio::runtime::Runtime,
+}
+
+impl Owner {
+    fn of_table(node: &Node<'_>) -> Result<Self> {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+        let kernel = node.netns.enter(|| {
+            runtime.block_on(async {
+                let kernel = LinuxKernel::open()?;
+                kernel.replace_table(&table_id(), Some(&Table::default())).await?;
+                Ok::<_, KernelError>(kernel)
+            })
+        })??;
+        Ok(Self { _kernel: kernel, _runtime: runtime })
+    }
 }

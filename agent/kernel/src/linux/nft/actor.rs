@@ -68,7 +68,7 @@ impl Handle {
         let runtime = tokio::runtime::Handle::current();
         let body = move || {
             let served = entered(&node, || {
-                serve(ownership, requests, notices, &runtime);
+                serve(&node, ownership, requests, notices, &runtime);
                 Ok(())
             });
             if let Err(error) = served {
@@ -92,6 +92,7 @@ impl Handle {
 /// Works until nobody can ask any more. Without nftables every request is answered with the reason, and the next one
 /// tries again: the module may be loaded later.
 fn serve(
+    node: &Arc<Namespace>,
     ownership: Ownership,
     mut requests: UnboundedReceiver<Request>,
     notices: WeakUnboundedSender<Request>,
@@ -113,7 +114,7 @@ fn serve(
         let Some(owner) = owner.as_mut() else { continue };
         // Nobody else can change what is owned.
         if let Some((notices, end)) = follower.take_if(|_| !owner.is_exclusive()) {
-            generation::follow(runtime, notices, end);
+            generation::follow(node, runtime, notices, end);
         }
         answer(owner, request);
     }

@@ -1,39 +1,39 @@
-//! Others' commits, as the kernel tells of them (`NFNLGRP_NFTABLES`).
+//! Others' commits, as the kernel tells of them.
 
-use netlink_sys::protocols::NETLINK_NETFILTER;
-use netlink_sys::{AsyncSocket, AsyncSocketExt, SocketAddr, TokioSocket};
-use rustix::io::Errno;
+use std::sync::Arc;
+
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::WeakUnboundedSender;
 use tokio::sync::oneshot;
 
 use super::actor::Request;
-use super::message::kind;
-use crate::linux::errno::Failure;
-use crate::linux::wire::{Content, frames};
+use super::message::{Netfilter, kind};
+use crate::linux::multicast::{Heard, Listener};
+use crate::linux::netns::Namespace;
 
-/// `NFNLGRP_NFTABLES`, as a mask.
-const GROUP: u32 = 1 << (7 - 1);
+/// `NFNLGRP_NFTABLES`.
+const GROUPS: &[u32] = &[7];
 
-/// Others' large transactions are told of element by element.
-const RECEIVE_QUEUE: usize = 4 * 1024 * 1024;
-
-/// More than the kernel puts into one datagram.
-const DATAGRAM: usize = 64 * 1024;
-
-/// Lets the thread check its tables whenever a generation has begun, until it ends. The calling thread is in the node's
-/// namespace.
-pub(super) fn follow(runtime: &Handle, notices: WeakUnboundedSender<Request>, end: oneshot::Receiver<()>) {
-    let opened = {
-        let _runtime = runtime.enter();
-        open()
-    };
-    match opened {
-        Ok(socket) => {
+/// Lets the thread check its tables whenever a generation has begun, until it ends.
+pub(super) fn follow(
+    node: &Arc<Namespace>,
+    runtime: &Handle,
+    notices: WeakUnboundedSender<Request>,
+    end: oneshot::Receiver<()>,
+) {
+    let _runtime = runtime.enter();
+    match Listener::open::<Netfilter>(Arc::clone(node), GROUPS) {
+        Ok(listener) => {
             runtime.spawn(async move {
+                let following = listener.follow(|heard| {
+                    if begins_generation(&heard) {
+                        // Who cannot be told does not work any more.
+                        let _ = notices.upgrade().map(|notices| notices.send(Request::Check));
+                    }
+                });
                 tokio::select! {
                     _ = end => {}
-                    () = forward(&socket, &notices) => {}
+                    () = following => {}
                 }
             });
         }
@@ -42,37 +42,10 @@ pub(super) fn follow(runtime: &Handle, notices: WeakUnboundedSender<Request>, en
     }
 }
 
-fn open() -> Result<TokioSocket, Failure> {
-    let mut socket: TokioSocket = AsyncSocket::new(NETLINK_NETFILTER)?;
-    rustix::net::sockopt::set_socket_recv_buffer_size_force(socket.socket_ref(), RECEIVE_QUEUE)?;
-    socket.socket_mut().bind(&SocketAddr::new(0, GROUP))?;
-    Ok(socket)
-}
-
-async fn forward(socket: &TokioSocket, notices: &WeakUnboundedSender<Request>) {
-    let mut buffer = Vec::with_capacity(DATAGRAM);
-    loop {
-        buffer.clear();
-        match socket.recv(&mut buffer).await {
-            Ok(()) if !begins_generation(&buffer) => continue,
-            Ok(()) => {}
-            // Messages were lost. The socket goes on.
-            Err(error) if Errno::from_io_error(&error) == Some(Errno::NOBUFS) => {}
-            Err(error) => {
-                return tracing::warn!(%error, "others' changes to nftables are not followed any more");
-            }
-        }
-        let Some(notices) = notices.upgrade() else { return };
-        if notices.send(Request::Check).is_err() {
-            return;
-        }
+/// Whether somebody has committed something, or may have. What they have changed is told before that, one by one.
+fn begins_generation(heard: &Heard<'_>) -> bool {
+    match heard {
+        Heard::Message(message) => message.kind() == Some(kind::NEW_GENERATION),
+        Heard::Lost(_) => true,
     }
-}
-
-fn begins_generation(datagram: &[u8]) -> bool {
-    frames(datagram).any(|frame| match frame.content {
-        Content::Message(message) => message.kind() == Some(kind::NEW_GENERATION),
-        Content::Overrun => true,
-        Content::End(_) => false,
-    })
 }
