@@ -402,3 +402,6 @@ pub(super) fn verdict_code(verdict: &Verdict) -> i32 {
 mod debug;
 #[cfg(any(test, feature = "fake"))]
 pub use debug::{bytes, listing};
+
+#[cfg(test)]
+mod tests;
