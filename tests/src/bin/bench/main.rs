@@ -5,6 +5,7 @@ mod anycast;
 mod bgp;
 mod reference;
 mod sample;
+mod steering;
 
 use std::fs;
 use std::time::Duration;
@@ -29,6 +30,7 @@ fn main() -> Result<()> {
     let mut rows = in_world(measure)?;
     rows.extend(in_world(bgp::measure)?);
     rows.extend(in_world(anycast::measure)?);
+    rows.extend(in_world(steering::measure)?);
     print(&rows);
     Ok(())
 }

@@ -27,6 +27,11 @@ impl Sample {
         let (half, most) = (millis(self.percentile(50)), millis(self.percentile(99)));
         format!("p50 {half}, p99 {most} ({} runs)", self.0.len())
     }
+
+    pub(crate) fn summary_in_micros(&self) -> String {
+        let (half, most) = (self.percentile(50).as_micros(), self.percentile(99).as_micros());
+        format!("p50 {half} us, p99 {most} us ({} runs)", self.0.len())
+    }
 }
 
 /// One line of the table. The budget comes with whether it is kept.
