@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 
 use super::actor::Request;
 use super::message::{Netfilter, kind};
-use crate::linux::multicast::{Heard, Listener};
+use crate::linux::multicast::{Listener, Notification};
 use crate::linux::netns::Namespace;
 
 /// `NFNLGRP_NFTABLES`.
@@ -25,8 +25,8 @@ pub(super) fn follow(
     match Listener::open::<Netfilter>(Arc::clone(node), GROUPS) {
         Ok(listener) => {
             runtime.spawn(async move {
-                let following = listener.follow(|heard| {
-                    if begins_generation(&heard) {
+                let following = listener.follow(|notification| {
+                    if begins_generation(&notification) {
                         // Who cannot be told does not work any more.
                         let _ = notices.upgrade().map(|notices| notices.send(Request::Check));
                     }
@@ -43,9 +43,9 @@ pub(super) fn follow(
 }
 
 /// Whether somebody has committed something, or may have. What they have changed is told before that, one by one.
-fn begins_generation(heard: &Heard<'_>) -> bool {
-    match heard {
-        Heard::Message(message) => message.kind() == Some(kind::NEW_GENERATION),
-        Heard::Lost(_) => true,
+fn begins_generation(notification: &Notification<'_>) -> bool {
+    match notification {
+        Notification::Message(message) => message.kind() == Some(kind::NEW_GENERATION),
+        Notification::Lost(_) => true,
     }
 }
