@@ -1,5 +1,5 @@
 use super::super::samples::{id, ipv4, name};
-use super::super::{Key, Type, Value};
+use super::super::{Key, Name, Type, Value};
 use super::*;
 
 #[test]
@@ -71,4 +71,28 @@ fn rules_have_fingerprints() {
     let rule = Rule::from([Expr::Counter]);
     assert_eq!(rule.fingerprint(), crate::fnv::fnv1a_64(b"counter"));
     assert_ne!(rule.fingerprint(), Rule::from([Expr::Counter, Expr::Counter]).fingerprint());
+}
+
+#[test]
+fn bits_without_names_are_numbers() {
+    let names = |of: Bits, bits| of.names(bits);
+    for (of, bits, text) in [
+        (Bits::CtState, 0x0, "0"),
+        (Bits::CtState, 0x2, "established"),
+        (Bits::CtState, 0x6, "(established | related)"),
+        // One and two bits with names, beside one without.
+        (Bits::CtState, 0x42, "0x00000042"),
+        (Bits::CtState, 0x46, "0x00000046"),
+        (Bits::CtState, 0x40, "0x00000040"),
+        (Bits::Mark(Mark::Packet), 0x2, "0x00000002"),
+    ] {
+        assert_eq!(names(of, bits), text, "{bits:#x}");
+    }
+}
+
+#[test]
+fn names_are_what_they_are_called() {
+    let name = Name::from("pod-by-mark");
+    assert_eq!((name.as_str(), std::borrow::Borrow::<str>::borrow(&name)), ("pod-by-mark", "pod-by-mark"));
+    assert_eq!(Name::from("pod-by-mark".to_owned()), name);
 }
