@@ -39,8 +39,8 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-fn page() -> String {
-    std::fs::read_to_string(root().join("docs/ARCHITECTURE.md")).unwrap()
+fn page() -> std::io::Result<String> {
+    std::fs::read_to_string(root().join("docs/ARCHITECTURE.md"))
 }
 
 /// Sources without any arrow, and these in place of theirs.
@@ -50,15 +50,15 @@ fn sources(planted: &[(&str, &str)]) -> Sources {
     all.map(|(file, text)| (file.to_owned(), text.to_owned())).collect()
 }
 
-fn judge(sources: &Sources) -> Vec<String> {
-    objections(&Layers::read(PAGE).unwrap(), &sources::read(sources, LIBRARY).unwrap())
+fn judge(sources: &Sources) -> anyhow::Result<Vec<String>> {
+    Ok(objections(&Layers::read(PAGE)?, &sources::read(sources, LIBRARY)?))
 }
 
 /// The one objection to a file with this text.
-fn objection(file: &str, text: &str) -> String {
-    let found = judge(&sources(&[(file, text)]));
+fn objection(file: &str, text: &str) -> anyhow::Result<String> {
+    let found = judge(&sources(&[(file, text)]))?;
     assert_eq!(found.len(), 1, "{file}: {text:?}: {found:?}");
-    found[0].clone()
+    Ok(found[0].clone())
 }
 
 #[test]
@@ -66,7 +66,7 @@ fn modules_use_modules_of_lower_layers_only() {
     let sources = sources::load(&root().join("agent/src")).unwrap();
     let modules = sources::read(&sources, LIBRARY).unwrap();
     assert!(modules.arrows.len() > 50, "only {} arrows were found", modules.arrows.len());
-    let found = objections(&Layers::read(&page()).unwrap(), &modules);
+    let found = objections(&Layers::read(&page().unwrap()).unwrap(), &modules);
     assert!(found.is_empty(), "against the layers of docs/ARCHITECTURE.md:\n{}", found.join("\n"));
 }
 
@@ -85,7 +85,11 @@ fn crates_use_what_the_page_says() {
             (package.name.to_string(), used.map(|used| used.name).collect())
         })
         .collect();
-    assert_eq!(page::crates(&page()).unwrap(), there, "left: the table of crates in docs/ARCHITECTURE.md");
+    assert_eq!(
+        page::crates(&page().unwrap()).unwrap(),
+        there,
+        "left: the table of crates in docs/ARCHITECTURE.md"
+    );
 }
 
 #[test]
@@ -100,19 +104,19 @@ fn sources_that_keep_to_the_layers_pass() {
         ("source.rs", "pub(in crate::source) fn open() { tracing::info!(\"{}\", crate::store::name()) }"),
         ("store.rs", "//! See [`crate::attach`].\nuse std::fs; use ::attach::Foreign;"),
     ]);
-    assert_eq!(judge(&clean), Vec::<String>::new());
+    assert_eq!(judge(&clean).unwrap(), Vec::<String>::new());
 }
 
 #[test]
 fn an_arrow_upwards_is_named_with_its_place() {
-    let found = objection("source.rs", "use std::fs;\nuse crate::attach::Attachments;");
+    let found = objection("source.rs", "use std::fs;\nuse crate::attach::Attachments;").unwrap();
     assert!(found.starts_with("agent/src/source.rs:2: source (layer 2) names attach (layer 3)"), "{found}");
     assert!(found.contains("move what both use into a lower layer"), "{found}");
 }
 
 #[test]
 fn an_arrow_within_a_layer_is_named() {
-    let found = objection("attach.rs", "use crate::bird;");
+    let found = objection("attach.rs", "use crate::bird;").unwrap();
     assert!(found.starts_with("agent/src/attach.rs:1: attach (layer 3) names bird (layer 3)"), "{found}");
 }
 
@@ -140,7 +144,7 @@ fn an_arrow_is_found_however_it_is_written() {
         "mod inner { use super::super::attach::Add; }",
         "mod inner { fn f() { crate::attach::f() } }",
     ] {
-        let found = objection("bird.rs", text);
+        let found = objection("bird.rs", text).unwrap();
         assert!(found.contains("agent/src/bird.rs:1: bird "), "{text}: {found}");
     }
 }
@@ -149,7 +153,7 @@ fn an_arrow_is_found_however_it_is_written() {
 fn an_arrow_of_a_module_far_down_is_its_top_modules() {
     let text = "use super::super::super::attach;";
     let deep = [("bird.rs", "mod a;"), ("bird/a.rs", "mod b;"), ("bird/a/b.rs", text)];
-    let found = judge(&sources(&deep));
+    let found = judge(&sources(&deep)).unwrap();
     assert_eq!(found.len(), 1, "{found:?}");
     assert!(
         found[0].starts_with("agent/src/bird/a/b.rs:1: bird (layer 3) names attach (layer 3)"),
@@ -168,27 +172,27 @@ fn tests_may_use_anything() {
         "#[cfg(test)] impl S { fn f() -> crate::attach::Add { todo() } }",
         "impl S { #[cfg(test)] fn f() -> crate::attach::Add { todo() } }",
     ] {
-        assert_eq!(judge(&sources(&[("source.rs", text)])), Vec::<String>::new(), "{text}");
+        assert_eq!(judge(&sources(&[("source.rs", text)])).unwrap(), Vec::<String>::new(), "{text}");
     }
 }
 
 #[test]
 fn a_restricted_module_is_named_by_its_users_only() {
     let text = "use flock_agent::store::Store;";
-    let found = objection("main.rs", text);
+    let found = objection("main.rs", text).unwrap();
     assert!(found.starts_with("agent/src/main.rs:1: main.rs (layer 4) names store (layer 1)"), "{found}");
     assert!(found.contains("which only attach, source may"), "{found}");
-    assert_eq!(judge(&sources(&[("attach.rs", "use crate::store::Store;")])), Vec::<String>::new());
+    assert_eq!(judge(&sources(&[("attach.rs", "use crate::store::Store;")])).unwrap(), Vec::<String>::new());
 }
 
 #[test]
 fn page_and_crate_have_the_same_modules() {
     let added = format!("{ROOT} pub mod policy;");
-    let found = judge(&sources(&[("lib.rs", &added), ("policy.rs", "")]));
+    let found = judge(&sources(&[("lib.rs", &added), ("policy.rs", "")])).unwrap();
     assert!(found.len() == 1 && found[0].contains("module policy is in no layer"), "{found:?}");
-    let found = judge(&sources(&[("lib.rs", &ROOT.replace("pub mod bird;", ""))]));
+    let found = judge(&sources(&[("lib.rs", &ROOT.replace("pub mod bird;", ""))])).unwrap();
     assert!(found.len() == 1 && found[0].contains("a module bird that does not exist"), "{found:?}");
-    let found = judge(&sources(&[("bin/other.rs", "")]));
+    let found = judge(&sources(&[("bin/other.rs", "")])).unwrap();
     assert!(found.len() == 1 && found[0].contains("module bin/other.rs is in no layer"), "{found:?}");
 }
 
