@@ -354,11 +354,13 @@ fn start_metrics<K: Links + Node, S: Source>(
     let Some(address) = config.metrics else { return };
     let (addresses, bgp) = (attachments.follow_addresses(), views.bgp.subscribe());
     let (usage, not_ready) = (attachments.follow_usage(), attachments.follow_not_ready());
+    let loopback_waits = attachments.follow_loopback_waits();
     let snapshot = move || Snapshot {
         attachments: addresses.borrow().len(),
         pools: usage.borrow().clone(),
         bgp: bgp.borrow().clone(),
         not_ready: not_ready.borrow().clone(),
+        loopback_waits: *loopback_waits.borrow(),
     };
     tokio::spawn(metrics::serve(address, snapshot, raised(shutdown.clone())));
 }

@@ -10,6 +10,7 @@ mod check;
 mod claims;
 mod del;
 mod error;
+mod loopback;
 mod notices;
 mod publisher;
 mod reconcile;
@@ -20,6 +21,7 @@ mod repair;
 pub use add::{AddCall, Attached};
 pub use check::{CheckCall, Inspection};
 pub use error::AttachError;
+pub use loopback::Loopback;
 pub use publisher::Publisher;
 pub use reconcile::Reconciler;
 pub use repair::Reconciled;
@@ -42,6 +44,7 @@ use tokio::sync::watch;
 
 use crate::admission::Admission;
 use crate::environment::Clock;
+use crate::latencies::Latencies;
 use crate::locks::Locks;
 use crate::notice::Notices;
 use crate::source::Source;
@@ -64,6 +67,7 @@ pub struct Attachments<K, S> {
     /// Why the node cannot take pods; none: it can.
     not_ready: watch::Sender<Option<String>>,
     usage: watch::Sender<Vec<PoolUsage>>,
+    loopback_waits: watch::Sender<Latencies>,
 }
 
 /// What is known of all attachments. Held for moments, never across an await.
@@ -112,6 +116,7 @@ impl<K: Links + Node, S: Source> Attachments<K, S> {
             host: watch::Sender::default(),
             not_ready: watch::Sender::new(Some("the agent is starting".to_owned())),
             usage: watch::Sender::default(),
+            loopback_waits: watch::Sender::default(),
         }
     }
 
@@ -153,6 +158,11 @@ impl<K: Links + Node, S: Source> Attachments<K, S> {
     /// Follows why the node cannot take pods; none: it can.
     pub fn follow_not_ready(&self) -> watch::Receiver<Option<String>> {
         self.not_ready.subscribe()
+    }
+
+    /// Follows how long ADDs have waited for `lo`.
+    pub fn follow_loopback_waits(&self) -> watch::Receiver<Latencies> {
+        self.loopback_waits.subscribe()
     }
 
     /// Follows how full the node's pools are.

@@ -31,7 +31,6 @@ mod controller;
 mod examples;
 mod files;
 mod inputs;
-mod latency;
 pub mod log;
 pub mod marker;
 pub mod start;
@@ -41,7 +40,6 @@ pub use advertised::{Advertised, advertised};
 pub use controller::{AnycastCounters, BgpView, Controller, Counters};
 pub use files::ConfFiles;
 pub use inputs::Inputs;
-pub use latency::Latencies;
 
 use std::path::{Path, PathBuf};
 

@@ -13,7 +13,8 @@
 //! * [`bird`]: what BIRD is to run, and what its sessions do. [`bird_stop`]: how it is ended.
 //! * [`report`]: what others are told: status, conditions, Events ([`notice`]), metrics.
 //! * [`install`], [`conflist`]: what the runtime executes and reads ([`replace`]). [`uninstall`]: all of it goes.
-//! * [`environment`]: time and randomness. [`publish`]: telling those who follow. [`cli`]: flockctl.
+//! * [`environment`]: time and randomness. [`publish`]: telling those who follow. [`latencies`]:
+//!   how long things took. [`cli`]: flockctl.
 
 // Nobody outside this workspace uses the crate: what a name says need not be said again.
 #![allow(missing_docs)]
@@ -29,6 +30,7 @@ pub mod cli;
 pub mod conflist;
 pub mod environment;
 pub mod install;
+pub mod latencies;
 pub mod locks;
 pub mod notice;
 pub mod publish;

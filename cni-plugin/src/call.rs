@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use flock_rpc::v1alpha1::{AddRequest, CheckRequest, DelRequest, GcRequest, StatusRequest};
+use flock_rpc::v1alpha1::{AddRequest, CheckRequest, DelRequest, GcRequest, Loopback, StatusRequest};
 use flock_rpc::{CniCode, CniError};
 
 use crate::config::{self, AddConfig, Network};
@@ -55,7 +55,13 @@ fn add(vars: &Vars, stdin: &[u8]) -> Result<Call, CniError> {
     let pod = vars.pod()?;
     let Network { version, name, socket } = config::network(stdin)?;
     let config = config::add(stdin)?;
-    let request = AddRequest { attachment: Some(attachment), netns, pod: Some(pod), network: name };
+    let request = AddRequest {
+        attachment: Some(attachment),
+        netns,
+        pod: Some(pod),
+        network: name,
+        loopback: Loopback::Unsettled.into(),
+    };
     Ok(Call::Agent { socket, request: Request::Add(Box::new(Add { request, version, config })) })
 }
 

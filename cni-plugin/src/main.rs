@@ -6,6 +6,7 @@
 //! * [`version`]: versions of the CNI spec;
 //! * [`call`]: both together, checked: one call of the agent;
 //! * [`agent`]: the connection, with its patience and deadlines;
+//! * [`loopback`]: the runtime's own plugin for `lo`, which may run at the same time;
 //! * [`verbs`]: what each verb makes of the agent's answer, or of its absence;
 //! * [`result`]: CNI results of every version, ours and `prevResult`;
 //! * [`output`]: what standard output gets.
@@ -14,6 +15,7 @@ mod agent;
 mod call;
 mod config;
 mod env;
+mod loopback;
 mod output;
 mod result;
 mod verbs;

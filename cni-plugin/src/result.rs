@@ -95,7 +95,8 @@ impl CniResult {
         let mut interfaces = prev.interfaces.unwrap_or_default();
         let mut ips = prev.ips.unwrap_or_default();
         let mut routes = prev.routes.unwrap_or_default();
-        let AddResponse { interfaces: our_interfaces, ips: our_ips, routes: our_routes } = ours;
+        let AddResponse { interfaces: our_interfaces, ips: our_ips, routes: our_routes, loopback_pending: _ } =
+            ours;
         let shift = i64::try_from(interfaces.len()).unwrap_or(i64::MAX);
         ips.extend(our_ips.into_iter().map(|ip| Ip::new(ip, shift)));
         interfaces.extend(our_interfaces.into_iter().map(Interface::from));

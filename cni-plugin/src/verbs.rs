@@ -1,11 +1,14 @@
 //! What each verb makes of the agent's answer, and of an agent that is away.
 
+use std::path::Path;
+
 use flock_rpc::client::ConnectError;
-use flock_rpc::v1alpha1::{CheckRequest, DelRequest, GcRequest, StatusRequest};
+use flock_rpc::v1alpha1::{AddRequest, CheckRequest, DelRequest, GcRequest, Loopback, StatusRequest};
 use flock_rpc::{AttachmentId, CniCode, CniError, tombstone};
 
 use crate::agent::{Agent, CallError, DEADLINE, STATUS_DEADLINE};
 use crate::call::{Add, Call, Request};
+use crate::loopback;
 use crate::output::version_json;
 use crate::result::CniResult;
 
@@ -34,7 +37,12 @@ async fn ask(agent: &Agent, request: Request) -> Result<Option<String>, CniError
 
 async fn add(agent: &Agent, Add { request, version, config }: Add) -> Result<String, CniError> {
     let mut client = agent.connect_patiently().await.map_err(try_again)?;
-    let added = agent.answer(DEADLINE, client.add(request)).await.map_err(try_again)?;
+    let mut added = agent.answer(DEADLINE, client.add(request.clone())).await.map_err(try_again)?;
+    if added.loopback_pending {
+        loopback::settled(Path::new("/proc"), &request.netns).await;
+        let settled = AddRequest { loopback: Loopback::Settled.into(), ..request };
+        added = agent.answer(DEADLINE, client.add(settled)).await.map_err(try_again)?;
+    }
     CniResult::chained(config.prev_result, added, config.dns).into_json(version)
 }
 

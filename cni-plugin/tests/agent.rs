@@ -25,6 +25,17 @@ fn add_prints_the_agent_s_answer() {
 }
 
 #[test]
+fn an_add_that_has_to_come_after_the_loopback_plugin_is_asked_for_again() {
+    let node = Node::with_agent(Answer::LoopbackPending);
+    let result = node.run("ADD", "1.1.0", "").json();
+    assert_eq!(result["ips"][0]["address"], "2001:db8::5/128", "the second answer counts: {result}");
+    let requests = node.requests();
+    let of = |loopback: &str| format!("loopback: {loopback}");
+    assert_eq!(requests.len(), 2, "{requests:?}");
+    assert!(requests[0].contains(&of("Unsettled")) && requests[1].contains(&of("Settled")), "{requests:?}");
+}
+
+#[test]
 fn the_other_verbs_succeed_without_a_word() {
     let node = Node::with_agent(Answer::Success);
     for verb in ["DEL", "CHECK", "GC", "STATUS"] {

@@ -16,6 +16,8 @@ mod drift;
 mod harness;
 #[path = "netns/input.rs"]
 mod input;
+#[path = "netns/loopback.rs"]
+mod loopback;
 #[path = "netns/mortal.rs"]
 mod mortal;
 #[path = "netns/node.rs"]
@@ -40,6 +42,7 @@ fn main() -> ExitCode {
         harness::trials(),
         verbs::trials(),
         chain::trials(),
+        loopback::trials(),
         input::trials(),
         addresses::trials(),
         traffic::trials(),

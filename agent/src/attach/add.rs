@@ -1,23 +1,21 @@
 //! ADD.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use flock_core::attachment::{AttachmentId, IfName, PodName};
 use flock_core::intent::{self, PodIntent};
 use flock_core::ipam::Draw;
 use flock_core::lifecycle::recovery::owns;
-use flock_core::link::{Fact, Observed, PodObserved, Scope, host_link_name, plan};
+use flock_core::link::{Observed, PodObserved, Scope, host_link_name, plan};
 use flock_core::node::NodePlan;
 use flock_core::pod::Pod;
 use flock_core::prefix::Family;
 use flock_core::record::{NewRecord, Phase, Record};
 use flock_kernel::{Links, Node};
-use tokio::time::{Instant, sleep};
 
-use super::{AttachError, Attachments, notices};
+use super::{AttachError, Attachments, Loopback, notices};
 use crate::environment::SystemRandom;
 use crate::source::Source;
 
@@ -34,6 +32,8 @@ pub struct AddCall {
     pub uid: Option<String>,
     /// The network's name.
     pub network: String,
+    /// What is known of the runtime's plugin for `lo`.
+    pub loopback: Loopback,
 }
 
 /// The answer.
@@ -52,12 +52,6 @@ struct HostLinkName {
     name: IfName,
     remnant: bool,
 }
-
-/// How long a runtime's plugin for `lo` may take: longer than a program takes to start on a busy node.
-const LOOPBACK_PATIENCE: Duration = Duration::from_secs(2);
-
-/// Between two looks at `lo`.
-const LOOPBACK_LOOK: Duration = Duration::from_millis(10);
 
 /// Names are tried this often; each further one is a re-hash, so that even the second is hardly ever taken.
 const NAME_TRIES: u32 = 16;
@@ -108,7 +102,7 @@ impl<K: Links + Node, S: Source> Attachments<K, S> {
             self.notices.tell(notices::of_warning(call, self.uid(call), warning.to_string()));
         }
         let (record, remnant) = self.reserve(call, &node, &intent).await?;
-        match self.establish(&record, remnant).await {
+        match self.establish(&record, remnant, call.loopback).await {
             Ok(ready) => {
                 tracing::info!(attachment = %ready.id, pod = %ready.pod, link = %ready.host_link, addresses = %ready.addresses, "attached");
                 Ok(self.answer(ready))
@@ -121,14 +115,14 @@ impl<K: Links + Node, S: Source> Attachments<K, S> {
         }
     }
 
-    fn node_plan(&self) -> Result<Arc<NodePlan>, AttachError> {
+    pub(super) fn node_plan(&self) -> Result<Arc<NodePlan>, AttachError> {
         match (self.not_ready(), &self.desired().node) {
             (None, Some(plan)) => Ok(Arc::clone(plan)),
             (reason, _) => Err(AttachError::NotReady(reason.unwrap_or_default())),
         }
     }
 
-    async fn find_pod(&self, call: &AddCall) -> Result<Arc<Pod>, AttachError> {
+    pub(super) async fn find_pod(&self, call: &AddCall) -> Result<Arc<Pod>, AttachError> {
         let lookup = || self.desired().pods.get(&call.pod).cloned();
         let current = |pod: &Arc<Pod>| match (&pod.uid, &call.uid) {
             (Some(known), Some(asked)) => known == asked,
@@ -216,10 +210,17 @@ impl<K: Links + Node, S: Source> Attachments<K, S> {
     }
 
     /// Intent, kernel, commit.
-    async fn establish(&self, record: &Record, remnant: bool) -> Result<Record, AttachError> {
+    async fn establish(
+        &self,
+        record: &Record,
+        remnant: bool,
+        loopback: Loopback,
+    ) -> Result<Record, AttachError> {
         self.store.save(record)?;
         let spec = record.link(self.host_view().mtu);
-        self.await_loopback(record).await?;
+        if loopback != Loopback::Settled && !record.claimed.anycast.is_empty() {
+            self.await_loopback(&record.id, record.netns.as_deref()).await?;
+        }
         let nothing = PodObserved::Facts(BTreeSet::new());
         let observed = Observed { host: remnant.then(BTreeSet::new), pod: nothing };
         self.bring_up(record, &spec, &plan(&spec, &observed, Scope::Attach)).await?;
@@ -227,27 +228,6 @@ impl<K: Links + Node, S: Source> Attachments<K, S> {
         self.store.save(&ready)?;
         self.table().records.insert(ready.clone());
         Ok(ready)
-    }
-
-    /// containerd runs the reference plugin `loopback` beside us. It sets `lo` up, looks at its addresses and fails when
-    /// one is not a loopback address: those of anycast have to come after it. Who calls us without anything for `lo` waits
-    /// in vain.
-    async fn await_loopback(&self, record: &Record) -> Result<(), AttachError> {
-        let Some(netns) = record.netns.as_ref().filter(|_| !record.claimed.anycast.is_empty()) else {
-            return Ok(());
-        };
-        let deadline = Instant::now() + LOOPBACK_PATIENCE;
-        while !self.is_loopback_up(netns, &record.id.ifname).await? && Instant::now() < deadline {
-            sleep(LOOPBACK_LOOK).await;
-        }
-        // Between the plugin's setting it up and its look there is nothing to be seen.
-        sleep(LOOPBACK_LOOK).await;
-        Ok(())
-    }
-
-    async fn is_loopback_up(&self, netns: &Path, ifname: &IfName) -> Result<bool, AttachError> {
-        let pod = self.kernel.pod(netns, ifname).await?;
-        Ok(matches!(pod, PodObserved::Facts(facts) if facts.contains(&Fact::LoopbackUp)))
     }
 
     fn answer(&self, record: Record) -> Attached {

@@ -81,6 +81,7 @@ mod tests {
             pod: "web/web-0".parse().unwrap(),
             uid: None,
             network: "flock".to_owned(),
+            loopback: super::super::Loopback::Unknown,
         }
     }
 

@@ -23,7 +23,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 
-use crate::bird::{BgpView, Latencies};
+use crate::bird::BgpView;
+use crate::latencies::Latencies;
 
 /// What OpenMetrics 1.0 is announced as.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -39,6 +40,8 @@ pub struct Snapshot {
     pub bgp: Arc<BgpView>,
     /// Why the node cannot take pods; none when it can.
     pub not_ready: Option<String>,
+    /// How long ADDs have waited for `lo`.
+    pub loopback_waits: Latencies,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -100,6 +103,11 @@ pub fn exposition(snapshot: &Snapshot) -> Result<String, fmt::Error> {
     attachments.set(saturated(snapshot.attachments));
     registry.register("attachments", "Attachments that are ready", attachments);
     register_pools(&mut registry, &snapshot.pools);
+    registry.register(
+        "cni_loopback_wait_seconds",
+        "Time that the ADD of a pod with anycast addresses waited for the runtime to set lo up",
+        Histogram(snapshot.loopback_waits),
+    );
     register_bgp(&mut registry, &snapshot.bgp);
     let mut body = String::new();
     text::encode(&mut body, &registry)?;

@@ -38,8 +38,13 @@ impl<K: Kernel, S: Source> Cni for Service<K, S> {
     async fn add(&self, request: Request<AddRequest>) -> Result<Response<AddResponse>, Status> {
         let call = convert::add_call(request.into_inner())?;
         let attachments = Arc::clone(&self.attachments);
-        let attached = carried_through(async move { attachments.add(call).await }).await?;
-        Ok(Response::new(convert::add_response(&attached)))
+        let added = carried_through(async move {
+            let is_pending = attachments.awaits_loopback(&call).await?;
+            if is_pending { Ok(None) } else { attachments.add(call).await.map(Some) }
+        });
+        let pending = || AddResponse { loopback_pending: true, ..AddResponse::default() };
+        let response = added.await?.as_ref().map_or_else(pending, convert::add_response);
+        Ok(Response::new(response))
     }
 
     async fn del(&self, request: Request<DelRequest>) -> Result<Response<DelResponse>, Status> {

@@ -13,7 +13,7 @@ use flock_rpc::v1alpha1::{self as wire, AddRequest, AddResponse, CheckRequest, I
 use ipnet::IpNet;
 use tonic::Status;
 
-use crate::attach::{AddCall, AttachError, Attached, CheckCall};
+use crate::attach::{AddCall, AttachError, Attached, CheckCall, Loopback};
 
 /// An error as the plugin gets it.
 pub(super) fn status(error: &AttachError) -> Status {
@@ -47,7 +47,12 @@ fn netns_path(netns: String) -> Result<PathBuf, Status> {
 }
 
 pub(super) fn add_call(request: AddRequest) -> Result<AddCall, Status> {
-    let AddRequest { attachment, netns, pod, network } = request;
+    let loopback = match request.loopback() {
+        wire::Loopback::Unspecified => Loopback::Unknown,
+        wire::Loopback::Unsettled => Loopback::Unsettled,
+        wire::Loopback::Settled => Loopback::Settled,
+    };
+    let AddRequest { attachment, netns, pod, network, loopback: _ } = request;
     let PodRef { namespace, name, uid } = pod.unwrap_or_default();
     Ok(AddCall {
         id: attachment_id(attachment)?,
@@ -55,6 +60,7 @@ pub(super) fn add_call(request: AddRequest) -> Result<AddCall, Status> {
         pod: PodName::new(&namespace, &name).map_err(invalid)?,
         uid: (!uid.is_empty()).then_some(uid),
         network,
+        loopback,
     })
 }
 
@@ -101,6 +107,7 @@ pub(super) fn add_response(attached: &Attached) -> AddResponse {
         interfaces: vec![host, pod],
         ips: addresses.iter().map(ip_config).collect(),
         routes: addresses.iter().map(default_route).collect(),
+        loopback_pending: false,
     }
 }
 

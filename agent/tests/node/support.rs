@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use flock_agent::admission::{Admission, AdmitAll};
-use flock_agent::attach::{AddCall, Attachments, Parts};
+use flock_agent::attach::{AddCall, Attachments, Loopback, Parts};
 use flock_agent::environment::Clock;
 use flock_agent::notice::Notices;
 use flock_agent::source::Source;
@@ -195,6 +195,7 @@ pub(crate) fn call(text: &str) -> AddCall {
         pod: PodName::new("default", text).unwrap(),
         uid: None,
         network: "flock".to_owned(),
+        loopback: Loopback::Unknown,
     }
 }
 

@@ -21,6 +21,8 @@ use tonic::{Request, Response, Status};
 #[derive(Clone)]
 pub enum Answer {
     Success,
+    /// The first ADD is to wait for the runtime's plugin for lo.
+    LoopbackPending,
     Error(CniError),
     Status(tonic::Code),
     /// It dies in the middle of the call.
@@ -169,7 +171,7 @@ impl Stub {
     fn answer<Q: std::fmt::Debug, R>(&self, request: Request<Q>, response: R) -> Result<Response<R>, Status> {
         self.requests.lock().unwrap().push(format!("{:?}", request.into_inner()));
         match &self.answer {
-            Answer::Success => Ok(Response::new(response)),
+            Answer::Success | Answer::LoopbackPending => Ok(Response::new(response)),
             Answer::Error(error) => Err(error.clone().into()),
             Answer::Status(code) => Err(Status::new(*code, "the stub says so")),
             Answer::Die => panic!("the stub dies"),
@@ -193,13 +195,16 @@ fn added() -> AddResponse {
         interfaces: vec![interface("flock0123abcd", ""), interface("eth0", "/run/netns/a")],
         ips: vec![ip("2001:db8::5/128", "fe80::1"), ip("203.0.113.5/32", "169.254.1.1")],
         routes: vec![Route { dst: "::/0".into(), gw: "fe80::1".into() }],
+        loopback_pending: false,
     }
 }
 
 #[tonic::async_trait]
 impl Cni for Stub {
     async fn add(&self, request: Request<AddRequest>) -> Result<Response<AddResponse>, Status> {
-        self.answer(request, added())
+        let first = self.requests.lock().unwrap().is_empty();
+        let pending = first && matches!(self.answer, Answer::LoopbackPending);
+        self.answer(request, AddResponse { loopback_pending: pending, ..added() })
     }
 
     async fn del(&self, request: Request<DelRequest>) -> Result<Response<DelResponse>, Status> {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use flock_core::bgp::render::{AnycastRoutes, Change};
 
-use crate::bird::latency::Latencies;
+use crate::latencies::Latencies;
 use flock_core::anycast::{Announcement, Cause};
 
 /// The anycast routes that BIRD has taken.

@@ -38,7 +38,14 @@ fn sessions_and_pools_are_told() {
     let view = BgpView { status, counters, anycast, ..BgpView::default() };
     let cidr = "203.0.113.0/26".parse().unwrap();
     let pools = vec![PoolUsage { cidr, size: 61, used: 2, resting: 1 }];
-    let text = exposition(&Snapshot { attachments: 2, pools, bgp: Arc::new(view), not_ready: None }).unwrap();
+    let text = exposition(&Snapshot {
+        attachments: 2,
+        pools,
+        bgp: Arc::new(view),
+        not_ready: None,
+        loopback_waits: Latencies::default(),
+    })
+    .unwrap();
     for line in [
         "flock_attachments 2",
         "flock_ipam_pool_used_addresses{cidr=\"203.0.113.0/26\"} 2",
@@ -64,6 +71,7 @@ async fn asked(path: &str, not_ready: Option<&str>) -> (String, String) {
         pools: vec![],
         bgp: Arc::default(),
         not_ready: not_ready.map(str::to_owned),
+        loopback_waits: Latencies::default(),
     };
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();

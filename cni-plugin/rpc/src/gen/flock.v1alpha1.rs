@@ -29,6 +29,9 @@ pub struct AddRequest {
     /// Name of the network, from the configuration; GC is scoped to it.
     #[prost(string, tag = "4")]
     pub network: ::prost::alloc::string::String,
+    /// What the plugin knows of the runtime's own plugin for lo.
+    #[prost(enumeration = "Loopback", tag = "5")]
+    pub loopback: i32,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct AddResponse {
@@ -38,6 +41,9 @@ pub struct AddResponse {
     pub ips: ::prost::alloc::vec::Vec<IpConfig>,
     #[prost(message, repeated, tag = "3")]
     pub routes: ::prost::alloc::vec::Vec<Route>,
+    /// Nothing was done: wait until the runtime's plugin for lo has ended, and call again with LOOPBACK_SETTLED.
+    #[prost(bool, tag = "4")]
+    pub loopback_pending: bool,
 }
 /// An interface of the CNI result. sandbox is empty for one on the host.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -233,6 +239,41 @@ pub struct ShowAnycastResponse {
     /// NodeConfig.status.anycast as JSON: a list, one for each address.
     #[prost(bytes = "vec", tag = "1")]
     pub status: ::prost::alloc::vec::Vec<u8>,
+}
+/// containerd runs the reference plugin `loopback` beside this one. It sets lo up, and then fails if lo has an address that
+/// is no loopback address: anycast addresses have to come after it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum Loopback {
+    /// The plugin does not look: one of an earlier release. The agent waits for lo to be up.
+    Unspecified = 0,
+    /// The plugin can look for that program, and has not yet. For a pod with anycast addresses the agent waits for lo to be
+    /// up and answers loopback_pending.
+    Unsettled = 1,
+    /// That program has ended, or there is none.
+    Settled = 2,
+}
+impl Loopback {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "LOOPBACK_UNSPECIFIED",
+            Self::Unsettled => "LOOPBACK_UNSETTLED",
+            Self::Settled => "LOOPBACK_SETTLED",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "LOOPBACK_UNSPECIFIED" => Some(Self::Unspecified),
+            "LOOPBACK_UNSETTLED" => Some(Self::Unsettled),
+            "LOOPBACK_SETTLED" => Some(Self::Settled),
+            _ => None,
+        }
+    }
 }
 /// Generated client implementations.
 #[cfg(feature = "client")]
