@@ -3,6 +3,7 @@
 //! The modules, in the order in which a pod's ADD flows through them:
 //!
 //! * [`attachment`]: which container interface is meant, and for which pod.
+//! * [`feed`]: objects that are listed and watched, and what changes among them.
 //! * [`desired`]: what is wanted of the node, as a whole.
 //! * [`prefix`], [`node`]: what the node may give: its prefixes, defaults, MTU ([`node::NodePlan`]).
 //! * [`pod`], [`annotation`], [`intent`]: what the pod asks for, joined with the node's plan ([`intent::PodIntent`]).
@@ -25,6 +26,7 @@ pub mod attachment;
 pub mod bgp;
 pub mod claim;
 pub mod desired;
+pub mod feed;
 pub mod fnv;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
