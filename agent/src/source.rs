@@ -21,8 +21,13 @@ pub mod manifests;
 mod node_config;
 pub mod objects;
 pub mod own;
+mod reader;
 pub mod secrets;
 mod selector;
+mod stores;
+
+pub use self::reader::peer::PeerPod;
+pub use self::stores::Feed;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -64,6 +69,17 @@ pub async fn until(mut known: watch::Receiver<bool>) {
     if known.wait_for(|known| *known).await.is_err() {
         std::future::pending::<()>().await;
     }
+}
+
+/// How much a source has done for consumers of what is wanted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Work {
+    /// How often it was composed.
+    pub compositions: u64,
+    /// How often it was published: each wakes all consumers.
+    pub publications: u64,
+    /// How many objects were looked at, one by one.
+    pub objects: u64,
 }
 
 /// Says what was obeyed before, or never was.

@@ -1,5 +1,6 @@
 //! A pod's annotations `flock.fritzlab.net/*`, typed.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
@@ -8,7 +9,6 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use crate::algo::Ignored;
 use crate::attachment::PodName;
-use crate::pod::Pod;
 use crate::prefix::Family;
 
 /// What all keys of ours begin with.
@@ -38,7 +38,7 @@ pub enum Key {
 
 /// What a pod asks for by annotation. Nothing there: nothing said.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct PodAnnotations {
+pub struct PodRequests {
     /// Whether it wants IPv6.
     pub ipv6: Option<bool>,
     /// Whether it wants IPv4.
@@ -167,34 +167,62 @@ impl fmt::Display for Warning {
     }
 }
 
-impl PodAnnotations {
+impl PodRequests {
     /// Reads a pod's annotations, and warns of those that would vanish silently.
-    pub fn parse(pod: &Pod) -> Result<(Self, Vec<Warning>), AnnotationError> {
-        let annotations = Self {
-            ipv6: read(pod, Key::Ipv6, boolean)?,
-            ipv4: read(pod, Key::Ipv4, boolean)?,
-            cidr6: read(pod, Key::Cidr6, |list| prefixes(list, Family::IPv6, Ipv6Net::trunc))?
+    ///
+    /// # Errors
+    /// The first annotation that cannot be obeyed.
+    pub fn parse(
+        pod: &PodName,
+        annotations: &BTreeMap<String, String>,
+    ) -> Result<(Self, Vec<Warning>), AnnotationError> {
+        let given = Annotations { pod, annotations };
+        let requests = Self {
+            ipv6: given.read(Key::Ipv6, boolean)?,
+            ipv4: given.read(Key::Ipv4, boolean)?,
+            cidr6: given
+                .read(Key::Cidr6, |list| prefixes(list, Family::IPv6, Ipv6Net::trunc))?
                 .unwrap_or_default(),
-            cidr4: read(pod, Key::Cidr4, |list| prefixes(list, Family::IPv4, Ipv4Net::trunc))?
+            cidr4: given
+                .read(Key::Cidr4, |list| prefixes(list, Family::IPv4, Ipv4Net::trunc))?
                 .unwrap_or_default(),
-            ip_algo: read(pod, Key::IpAlgo, |value| Ok(value.to_owned()))?,
-            addresses: read(pod, Key::Addresses, addresses)?.unwrap_or_default(),
-            anycast: read(pod, Key::Anycast, addresses)?.unwrap_or_default(),
+            ip_algo: given.read(Key::IpAlgo, |value| Ok(value.to_owned()))?,
+            addresses: given.read(Key::Addresses, addresses)?.unwrap_or_default(),
+            anycast: given.read(Key::Anycast, addresses)?.unwrap_or_default(),
         };
-        Ok((annotations, warnings(pod)))
+        Ok((requests, given.warnings()))
     }
 }
 
-fn read<T>(
-    pod: &Pod,
-    key: Key,
-    parse: impl Fn(&str) -> Result<T, Problem>,
-) -> Result<Option<T>, AnnotationError> {
-    let Some(value) = pod.annotations.get(&key.to_string()) else {
-        return Ok(None);
-    };
-    let error = |problem| AnnotationError { pod: pod.name.clone(), key, value: value.clone(), problem };
-    parse(value).map(Some).map_err(error)
+/// All annotations of a pod, as written.
+struct Annotations<'a> {
+    pod: &'a PodName,
+    annotations: &'a BTreeMap<String, String>,
+}
+
+impl Annotations<'_> {
+    fn read<T>(
+        &self,
+        key: Key,
+        parse: impl Fn(&str) -> Result<T, Problem>,
+    ) -> Result<Option<T>, AnnotationError> {
+        let Some(value) = self.annotations.get(&key.to_string()) else {
+            return Ok(None);
+        };
+        let error = |problem| AnnotationError { pod: self.pod.clone(), key, value: value.clone(), problem };
+        parse(value).map(Some).map_err(error)
+    }
+
+    fn warnings(&self) -> Vec<Warning> {
+        let concerns = self.annotations.keys().filter_map(|key| {
+            let name = key.strip_prefix(PREFIX)?;
+            if Key::ALL.iter().any(|known| known.name() == name) {
+                return None;
+            }
+            Some(Concern::UnknownKey(key.clone()))
+        });
+        concerns.map(|concern| Warning { pod: self.pod.clone(), concern }).collect()
+    }
 }
 
 fn boolean(value: &str) -> Result<bool, Problem> {
@@ -231,17 +259,6 @@ fn addresses(list: &str) -> Result<Vec<IpAddr>, Problem> {
         found.push(address);
     }
     if found.len() > MOST_ADDRESSES { Err(Problem::TooMany(found.len())) } else { Ok(found) }
-}
-
-fn warnings(pod: &Pod) -> Vec<Warning> {
-    let concerns = pod.annotations.keys().filter_map(|key| {
-        let name = key.strip_prefix(PREFIX)?;
-        if Key::ALL.iter().any(|known| known.name() == name) {
-            return None;
-        }
-        Some(Concern::UnknownKey(key.clone()))
-    });
-    concerns.map(|concern| Warning { pod: pod.name.clone(), concern }).collect()
 }
 
 /// A value as it may stand in one line of a message: quoted, without control characters, not endless.

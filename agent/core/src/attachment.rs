@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -136,14 +137,19 @@ impl From<AttachmentId> for String {
 #[serde(try_from = "String", into = "String")]
 pub struct PodName {
     /// At most 63 bytes (RFC 1123 label).
-    pub namespace: String,
+    pub namespace: Arc<str>,
     /// At most 253 bytes (RFC 1123 subdomain).
-    pub name: String,
+    pub name: Arc<str>,
 }
 
 impl PodName {
     /// Checks both parts against Kubernetes' rules.
     pub fn new(namespace: &str, name: &str) -> Result<Self, NameError> {
+        Self::within(&namespace.into(), name)
+    }
+
+    /// The same with a namespace that many pods share.
+    pub fn within(namespace: &Arc<str>, name: &str) -> Result<Self, NameError> {
         let dns = |text: &str, limit| {
             (1..=limit).contains(&text.len())
                 && text
@@ -151,7 +157,7 @@ impl PodName {
                     .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '.'))
         };
         if dns(namespace, 63) && dns(name, 253) {
-            Ok(Self { namespace: namespace.to_owned(), name: name.to_owned() })
+            Ok(Self { namespace: Arc::clone(namespace), name: name.into() })
         } else {
             Err(NameError::Pod(format!("{namespace}/{name}")))
         }

@@ -259,7 +259,7 @@ fn outside_pools(
     if holding().any(|pool| pool.usage == usage && admits(&pool)) {
         return None;
     }
-    let namespace = pod.namespace.clone();
+    let namespace = pod.namespace.to_string();
     let of_others = holding().find(|pool| pool.usage == usage);
     let for_other_use = holding().find(admits);
     Some(match (of_others, for_other_use) {

@@ -25,7 +25,7 @@ pub struct Desired {
     pub cluster: BTreeSet<IpNet>,
     /// The addresses of the cluster's other nodes and of its API servers, as far as the source knows them.
     pub machines: BTreeSet<IpAddr>,
-    /// The pods that are known.
+    /// This node's pods that are known, and those of other nodes that claim anycast addresses.
     pub pods: BTreeMap<PodName, Arc<Pod>>,
     /// All AddressPools, by name; no two have the same.
     pub pools: Vec<AddressPool>,
@@ -33,6 +33,14 @@ pub struct Desired {
     pub namespaces: BTreeMap<String, Labels>,
     /// What was refused, and why.
     pub problems: Vec<Problem>,
+}
+
+impl Desired {
+    /// One of this node's own pods. Another node's pod of the same name is none.
+    pub fn own_pod(&self, name: &PodName) -> Option<&Arc<Pod>> {
+        let node = self.node.as_deref()?;
+        self.pods.get(name).filter(|pod| pod.is_on(&node.name))
+    }
 }
 
 /// What a node's plan is made of.

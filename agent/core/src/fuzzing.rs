@@ -4,12 +4,11 @@
 use std::collections::BTreeMap;
 
 use crate::algo::{self, Identity};
-use crate::annotation::{PREFIX, PodAnnotations};
+use crate::annotation::{PREFIX, PodRequests};
 use crate::attachment::PodName;
 use crate::bgp::control::{self, BirdVersion, Reply};
 use crate::bgp::observed;
 use crate::link::LinkAlias;
-use crate::pod::Pod;
 use crate::prefix::Cidr6;
 use crate::record::Record;
 
@@ -20,8 +19,7 @@ pub fn annotations(data: &[u8]) {
     let annotations: BTreeMap<String, String> =
         pairs.map(|(key, value)| (format!("{PREFIX}{key}"), value.to_owned())).collect();
     let Ok(name) = PodName::new("default", "web-0") else { return };
-    let pod = Pod { annotations, ..Pod::new(name) };
-    match PodAnnotations::parse(&pod) {
+    match PodRequests::parse(&name, &annotations) {
         Ok((parsed, warnings)) => {
             let lines = warnings.iter().map(ToString::to_string);
             assert!(

@@ -10,7 +10,7 @@ use std::net::IpAddr;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use crate::algo::{self, Identity, IpAlgo};
-use crate::annotation::{Concern, Key, PodAnnotations, Warning};
+use crate::annotation::{Concern, Key, Warning};
 use crate::attachment::PodName;
 use crate::node::NodePlan;
 use crate::pod::Pod;
@@ -111,7 +111,7 @@ impl PodIntent {
 
 /// Joins what the pod asks for with what the node has.
 pub fn resolve(plan: &NodePlan, pod: &Pod) -> Result<(PodIntent, Vec<Warning>), IntentError> {
-    let (asked, mut warnings) = PodAnnotations::parse(pod)?;
+    let (asked, mut warnings) = (pod.requests.clone()?, pod.warnings.clone());
     let fixed = Fixed::of(&asked.addresses);
     let wants_v6 = wants(plan, pod, Family::IPv6, asked.ipv6, &fixed)?;
     let wants_v4 = wants(plan, pod, Family::IPv4, asked.ipv4, &fixed)?;

@@ -1,8 +1,12 @@
 //! What the agent knows about a pod, in core's words, whatever source it came from.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
 
+use crate::annotation::{AnnotationError, PodRequests, Warning};
 use crate::attachment::PodName;
+use crate::selector::Labels;
 
 /// A pod as far as the agent needs it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,18 +15,47 @@ pub struct Pod {
     pub name: PodName,
     /// `metadata.uid`; manifests on disk have none.
     pub uid: Option<String>,
-    /// All annotations.
-    pub annotations: BTreeMap<String, String>,
+    /// What it asks for by annotation, or why that cannot be obeyed.
+    pub requests: Result<PodRequests, AnnotationError>,
+    /// What of its annotations has no effect.
+    pub warnings: Vec<Warning>,
     /// All labels.
-    pub labels: BTreeMap<String, String>,
+    pub labels: Labels,
     /// The owner reference with `controller: true`.
     pub controller: Option<Controller>,
     /// The first container's image reference.
     pub image: Option<String>,
     /// `spec.nodeName`; none: it is not said.
-    pub node: Option<String>,
+    pub node: Option<Arc<str>>,
     /// Whether it can serve.
     pub readiness: Readiness,
+    /// Whether it has run to its end: its addresses may be another pod's by now.
+    pub has_ended: bool,
+    /// `status.podIPs`.
+    pub ips: Box<[IpAddr]>,
+    /// The ports of its containers, sidecars among them.
+    pub ports: Box<[ContainerPort]>,
+}
+
+/// A port of a container, as NetworkPolicies name it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ContainerPort {
+    /// Its name; none: it has none.
+    pub name: Option<Arc<str>>,
+    /// Its number.
+    pub number: u16,
+    /// Its protocol.
+    pub protocol: Protocol,
+}
+
+/// `protocol` of a port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[expect(missing_docs, reason = "the names are the API's")]
+pub enum Protocol {
+    #[default]
+    Tcp,
+    Udp,
+    Sctp,
 }
 
 /// Whether a pod can serve.
@@ -54,13 +87,37 @@ impl Pod {
         Self {
             name,
             uid: None,
-            annotations: BTreeMap::new(),
-            labels: BTreeMap::new(),
+            requests: Ok(PodRequests::default()),
+            warnings: Vec::new(),
+            labels: Labels::new(),
             controller: None,
             image: None,
             node: None,
             readiness: Readiness::default(),
+            has_ended: false,
+            ips: Box::default(),
+            ports: Box::default(),
         }
+    }
+
+    /// The pod with these annotations, read.
+    #[must_use]
+    pub fn annotated(mut self, annotations: &BTreeMap<String, String>) -> Self {
+        (self.requests, self.warnings) = match PodRequests::parse(&self.name, annotations) {
+            Ok((requests, warnings)) => (Ok(requests), warnings),
+            Err(error) => (Err(error), Vec::new()),
+        };
+        self
+    }
+
+    /// The anycast addresses that it asks for; none where its annotations cannot be obeyed.
+    pub fn anycast(&self) -> &[IpAddr] {
+        self.requests.as_ref().map_or(&[], |requests| &requests.anycast)
+    }
+
+    /// Whether it is on the node of this name. One of which nothing is said is: a folder's pods are the node's.
+    pub fn is_on(&self, node: &str) -> bool {
+        self.node.as_deref().is_none_or(|on| on == node)
     }
 
     /// The workload that the pod belongs to: the Deployment's name for its ReplicaSets' pods, otherwise the
@@ -75,7 +132,7 @@ impl Pod {
     /// A Deployment names its ReplicaSets after itself and the hash that it labels their pods with.
     fn deployment<'a>(&self, controller: &'a Controller) -> Option<&'a str> {
         let hash = self.labels.get("pod-template-hash").filter(|_| controller.kind == "ReplicaSet")?;
-        let name = controller.name.strip_suffix(hash.as_str())?.strip_suffix('-')?;
+        let name = controller.name.strip_suffix(hash)?.strip_suffix('-')?;
         Some(name).filter(|name| !name.is_empty() && !hash.is_empty())
     }
 }

@@ -1,9 +1,49 @@
 //! Kubernetes' label selectors (`metav1.LabelSelector`).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-/// Labels of an object.
-pub type Labels = BTreeMap<String, String>;
+/// Labels of an object, sorted by key. A clone shares them: the pods of a Deployment have the same ones.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Labels(Arc<[(Arc<str>, Arc<str>)]>);
+
+impl Labels {
+    /// None.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A label's value.
+    pub fn get(&self, key: &str) -> Option<&str> {
+        let index = self.0.binary_search_by(|(known, _)| (**known).cmp(key)).ok()?;
+        self.0.get(index).map(|(_, value)| &**value)
+    }
+
+    /// Keys and values, sorted by key.
+    pub fn iter(&self) -> impl Iterator<Item = (&Arc<str>, &Arc<str>)> {
+        self.0.iter().map(|(key, value)| (key, value))
+    }
+
+    /// How many owners these labels have.
+    pub fn owners(&self) -> usize {
+        Arc::strong_count(&self.0)
+    }
+}
+
+/// Of two values of a key the later one counts.
+impl<K: Into<Arc<str>>, V: Into<Arc<str>>> FromIterator<(K, V)> for Labels {
+    fn from_iter<I: IntoIterator<Item = (K, V)>>(pairs: I) -> Self {
+        let sorted: BTreeMap<Arc<str>, Arc<str>> =
+            pairs.into_iter().map(|(key, value)| (key.into(), value.into())).collect();
+        Self(sorted.into_iter().collect())
+    }
+}
+
+impl<K: Into<Arc<str>>, V: Into<Arc<str>>, const N: usize> From<[(K, V); N]> for Labels {
+    fn from(pairs: [(K, V); N]) -> Self {
+        pairs.into_iter().collect()
+    }
+}
 
 /// What labels an object must have. The empty selector admits every object.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -39,7 +79,7 @@ impl LabelSelector {
 }
 
 impl Requirement {
-    fn holds(&self, value: Option<&String>) -> bool {
+    fn holds(&self, value: Option<&str>) -> bool {
         match &self.operator {
             Operator::In(values) => value.is_some_and(|value| values.contains(value)),
             Operator::NotIn(values) => value.is_none_or(|value| !values.contains(value)),
@@ -76,6 +116,14 @@ mod tests {
                 .map(|labels| selector.admits(&labels));
             assert_eq!(found, expected, "{selector:?}");
         }
+    }
+
+    #[test]
+    fn labels_are_sorted_by_key_and_the_later_value_counts() {
+        let labels = labels(&[("b", "1"), ("a", "2"), ("b", "3")]);
+        let pairs: Vec<_> = labels.iter().map(|(key, value)| (&**key, &**value)).collect();
+        assert_eq!(pairs, [("a", "2"), ("b", "3")]);
+        assert_eq!((labels.get("a"), labels.get("b"), labels.get("c")), (Some("2"), Some("3"), None));
     }
 
     #[test]

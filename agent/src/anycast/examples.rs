@@ -50,7 +50,7 @@ fn pod(document: &str) -> Option<Pod> {
     let name = PodName::new(value["metadata"]["namespace"].as_str()?, value["metadata"]["name"].as_str()?);
     let annotations = template["annotations"].as_object()?.iter();
     let annotations = annotations.map(|(key, value)| (key.clone(), value.as_str().unwrap().to_owned()));
-    Some(Pod { annotations: annotations.collect(), ..Pod::new(name.unwrap()) })
+    Some(Pod::new(name.unwrap()).annotated(&annotations.collect()))
 }
 
 #[test]

@@ -2,9 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
-use std::sync::Arc;
 
-use flock_core::annotation::{Key, PodAnnotations};
 use flock_core::anycast::Candidate;
 use flock_core::claim::{Ownership, Use};
 use flock_core::pod::{Pod, Readiness};
@@ -54,12 +52,10 @@ pub(super) fn serving_elsewhere<'a>(
     if desired.pools.iter().all(|pool| pool.max_advertisers.is_none()) {
         return serving;
     }
-    let claims = |pod: &&Arc<Pod>| pod.annotations.contains_key(&Key::Anycast.to_string());
-    let ready = desired.pods.values().filter(|pod| pod.readiness == Readiness::Ready).filter(claims);
+    let ready = desired.pods.values().filter(|pod| pod.readiness == Readiness::Ready);
     for (pod, on) in ready.filter_map(|pod| Some((pod, pod.node.as_deref()?))).filter(|(_, on)| *on != node) {
-        let Ok((annotations, _)) = PodAnnotations::parse(pod) else { continue };
         let admitted = |address: &IpAddr| ownership.problem(&pod.name, Use::Anycast, *address).is_none();
-        for address in annotations.anycast.into_iter().filter(admitted) {
+        for address in pod.anycast().iter().copied().filter(admitted) {
             serving.entry(address).or_default().insert(on);
         }
     }

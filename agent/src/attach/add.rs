@@ -77,7 +77,7 @@ impl<K: Links + Node, S: Source> Attachments<K, S> {
 
     /// The pod's UID, where anybody knows it.
     fn uid(&self, call: &AddCall) -> Option<String> {
-        let known = || self.desired().pods.get(&call.pod)?.uid.clone();
+        let known = || self.desired().own_pod(&call.pod)?.uid.clone();
         call.uid.clone().or_else(known)
     }
 
@@ -123,7 +123,7 @@ impl<K: Links + Node, S: Source> Attachments<K, S> {
     }
 
     pub(super) async fn find_pod(&self, call: &AddCall) -> Result<Arc<Pod>, AttachError> {
-        let lookup = || self.desired().pods.get(&call.pod).cloned();
+        let lookup = || self.desired().own_pod(&call.pod).cloned();
         let current = |pod: &Arc<Pod>| match (&pod.uid, &call.uid) {
             (Some(known), Some(asked)) => known == asked,
             _ => true,

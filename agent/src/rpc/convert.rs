@@ -136,8 +136,8 @@ pub(super) fn attachment(record: &Record, mtu: u32) -> wire::Attachment {
     wire::Attachment {
         id: Some(attachment_id_message(&record.id)),
         pod: Some(PodRef {
-            namespace: record.pod.namespace.clone(),
-            name: record.pod.name.clone(),
+            namespace: record.pod.namespace.to_string(),
+            name: record.pod.name.to_string(),
             uid: record.uid.clone().unwrap_or_default(),
         }),
         addresses: record.link(mtu).own().map(|address| address.to_string()).collect(),

@@ -24,13 +24,14 @@ use flock_core::node::NodePlan;
 use flock_core::selector::Labels;
 use ipnet::IpNet;
 
-use self::last_good::{Keeper, LastGood};
+pub(super) use self::last_good::Save;
+use self::last_good::{LastGood, LastGoodStore};
 use self::layers::Layers;
 use self::merge::Merged;
 use self::others::{Giver, Others};
-use super::document::reason::one_line;
 use super::node_config::{FieldError, node_plan, typed};
-use super::objects::{ConfigObject, Instead, NodeObject, Objects, Unread, Whom};
+use super::objects::{Audience, ConfigObject, Fallback, NodeObject, Objects, Unreadable};
+use super::reader::one_line;
 use crate::store::Files;
 use flock_core::desired::{ConfigReport, Desired, Place, Problem};
 
@@ -38,7 +39,7 @@ use flock_core::desired::{ConfigReport, Desired, Place, Problem};
 #[derive(Debug)]
 pub(super) struct Composer {
     node: String,
-    keeper: Keeper,
+    last_good: LastGoodStore,
     /// What the last composition was made of, and what became of it: most changes are of pods.
     former: Option<(Inputs, Composition)>,
 }
@@ -48,7 +49,7 @@ pub(super) struct Composer {
 struct Inputs {
     nodes: BTreeMap<String, NodeObject>,
     configs: BTreeMap<String, Arc<ConfigObject>>,
-    unread: Vec<Unread>,
+    unreadable: Vec<Unreadable>,
     servers: BTreeSet<IpAddr>,
 }
 
@@ -74,18 +75,18 @@ enum Outcome {
 impl Composer {
     /// Remembers the last good configuration as long as it lives.
     pub(super) fn new(node: &str) -> Self {
-        Self { node: node.to_owned(), keeper: Keeper::default(), former: None }
+        Self { node: node.to_owned(), last_good: LastGoodStore::default(), former: None }
     }
 
     /// Keeps the last good configuration in `run_dir`, and goes on with what is there.
     pub(super) fn kept_in(node: &str, files: impl Files, run_dir: &Path) -> Self {
-        Self { keeper: Keeper::open(node, files, run_dir), ..Self::new(node) }
+        Self { last_good: LastGoodStore::open(node, files, run_dir), ..Self::new(node) }
     }
 
     /// What is wanted of the node. `problems` are those of the objects' own.
     pub(super) fn compose(&mut self, objects: Objects, problems: Vec<Problem>) -> Desired {
-        let Objects { nodes, configs, pools, namespaces, pods, unread, servers } = objects;
-        let inputs = Inputs { nodes, configs, unread, servers };
+        let Objects { nodes, configs, pools, namespaces, pods, unreadable, servers } = objects;
+        let inputs = Inputs { nodes, configs, unreadable, servers };
         let composition = match self.former.take() {
             Some((former, composition)) if former == inputs => composition,
             _ => self.composition(&inputs),
@@ -97,6 +98,11 @@ impl Composer {
         Desired { node, config, cluster, machines, pods, pools, namespaces, problems }
     }
 
+    /// What a restart is to find, where that is another than it was at the last call.
+    pub(super) fn unsaved(&mut self) -> Option<Save> {
+        self.last_good.unsaved()
+    }
+
     fn composition(&mut self, inputs: &Inputs) -> Composition {
         let layers = Layers::of(inputs, &self.node);
         let merged = merge::merge(&layers);
@@ -104,20 +110,20 @@ impl Composer {
         let outcome = self.outcome(inputs, &layers, &merged, &others);
         let refused = match outcome {
             Outcome::Nothing => {
-                self.keeper.forget();
+                self.last_good.forget();
                 None
             }
             Outcome::Good(good) => {
-                self.keeper.keep(good);
+                self.last_good.keep(good);
                 None
             }
             Outcome::Refused(reason) => Some(one_line(&reason)),
         };
-        let node = self.keeper.plan();
+        let node = self.last_good.plan();
         let place = || Place::Composition(self.node.clone());
         let conflicts = merged.conflicts.iter().map(ToString::to_string);
         let problems = refused.iter().cloned().chain(conflicts);
-        let superseded = self.unread(inputs, &layers, Instead::Earlier);
+        let superseded = self.unreadable(inputs, &layers, Fallback::Earlier);
         let machines = others.addresses().chain(inputs.servers.iter().copied()).collect();
         Composition {
             cluster: others.prefixes_beside(node.as_deref()),
@@ -134,7 +140,7 @@ impl Composer {
     }
 
     fn outcome(&self, inputs: &Inputs, layers: &Layers<'_>, merged: &Merged, others: &Others) -> Outcome {
-        if let Some(reason) = self.unread(inputs, layers, Instead::Nothing) {
+        if let Some(reason) = self.unreadable(inputs, layers, Fallback::Nothing) {
             return Outcome::Refused(reason);
         }
         let mut whole = merged.clone();
@@ -160,17 +166,17 @@ impl Composer {
     }
 
     /// Why something that concerns the node cannot be read.
-    fn unread(&self, inputs: &Inputs, layers: &Layers<'_>, instead: Instead) -> Option<String> {
+    fn unreadable(&self, inputs: &Inputs, layers: &Layers<'_>, fallback: Fallback) -> Option<String> {
         let nothing = Labels::new();
         let labels = inputs.nodes.get(&self.node).map_or(&nothing, |node| &node.labels);
-        let concerns = |unread: &&Unread| match &unread.nodes {
-            Whom::Named(name) => *name == self.node,
-            Whom::Selected(selector) => selector.admits(labels),
+        let concerns = |unreadable: &&Unreadable| match &unreadable.nodes {
+            Audience::Named(name) => *name == self.node,
+            Audience::Selected(selector) => selector.admits(labels),
             // The last good configuration is at stake, not one that nobody has ever seen.
-            Whom::Unknown => layers.is_empty() && self.keeper.is_of_configs(),
+            Audience::Unknown => layers.is_empty() && self.last_good.is_of_configs(),
         };
-        let mut unread = inputs.unread.iter().filter(|unread| unread.instead == instead);
-        let Unread { place, reason, .. } = unread.find(concerns)?;
+        let mut unreadable = inputs.unreadable.iter().filter(|unreadable| unreadable.fallback == fallback);
+        let Unreadable { place, reason, .. } = unreadable.find(concerns)?;
         Some(one_line(&format!("{place} cannot be read: {reason}")))
     }
 

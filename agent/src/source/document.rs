@@ -1,34 +1,31 @@
 //! One YAML document of a manifest file: its text, its kind, and core's words for it.
+//!
+//! YAML is turned into JSON and read by the readers of the API server's objects, so that a document means here what it means
+//! there: `"65001"` is no number, `7` is no text, and what is written without a value is not there.
 
-mod namespace;
-mod node;
 mod outline;
-pub(super) mod pod;
-pub(super) mod reason;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use flock_core::claim;
+use flock_core::desired::Place;
 use flock_core::pod::Pod;
 use flock_core::selector::Labels;
 use flock_crds::API_VERSION;
-use flock_crds::address_pool::AddressPool;
-use flock_crds::node_config::NodeConfig;
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use serde_json::Value;
-use serde_saphyr::Error as ReadError;
+use serde_saphyr::Error as YamlError;
 
-use self::namespace::NamespaceManifest;
-pub(super) use self::node::NodeManifest;
-use self::outline::{About, Outline};
-use self::pod::PodManifest;
-use self::reason::{one_line, readers_reason, shortened};
-use super::address_pool::address_pool;
-use super::node_config::{FieldError, as_typed, part};
+use self::outline::Outline;
+use super::node_config::{FieldError, without_nulls};
 use super::objects::{ConfigObject, NodeObject};
-use flock_core::desired::Place;
+use super::reader::config::node_config;
+use super::reader::namespace::namespace;
+use super::reader::node::node;
+use super::reader::pod::{ReadPod, pod};
+use super::reader::pool::pool;
+use super::reader::{Interner, ReadError, one_line, shaped, shortened};
 
 /// What a document says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -103,17 +100,39 @@ impl Document<'_> {
     }
 
     /// Reads the document.
+    ///
+    /// # Errors
+    /// The line and the field that are to be changed, and why.
     pub fn read(&self) -> Result<Reading, Refusal> {
-        let TypeMeta { api_version, kind } = self.parse()?;
+        self.read_with(&mut Interner::default())
+    }
+
+    /// The same, sharing with other documents what they have in common.
+    pub(super) fn read_with(&self, interner: &mut Interner) -> Result<Reading, Refusal> {
+        let value = self.value()?;
+        let text = value.to_string();
+        let TypeMeta { api_version, kind } =
+            shaped(&text).map_err(|error| self.refuse_shape(error.field()))?;
         match (api_version.as_str(), kind.as_str()) {
-            (API_VERSION, "NodeConfig") => self.node_config(),
-            ("v1", "Pod") => self.pod(),
-            ("v1", "Node") => {
-                let NodeManifest { name, node } = self.parse()?;
-                Ok(Reading::of(Object::Node(name, node)))
+            (API_VERSION, "NodeConfig") => {
+                self.only(&["apiVersion", "kind", "metadata", "spec", "status"], &value)?;
+                self.node_config(&value, &text)
             }
-            ("v1", "Namespace") => self.parse::<NamespaceManifest>().map(|read| Reading::of(read.into())),
-            (API_VERSION, "AddressPool") => self.address_pool(),
+            (API_VERSION, "AddressPool") => {
+                self.only(&["apiVersion", "kind", "metadata", "spec"], &value)?;
+                let pool = pool(&text).map_err(|error| self.refusal("AddressPool", &value, &error))?;
+                Ok(Reading::of(Object::AddressPool(pool)))
+            }
+            ("v1", "Pod") => self.pod(&value, &text, interner),
+            ("v1", "Node") => {
+                let (name, node) = node(&text).map_err(|error| self.refusal("Node", &value, &error))?;
+                Ok(Reading::of(Object::Node(name, node.node)))
+            }
+            ("v1", "Namespace") => {
+                let read = namespace(&text, interner);
+                let (name, labels) = read.map_err(|error| self.refusal("Namespace", &value, &error))?;
+                Ok(Reading::of(Object::Namespace(name, labels)))
+            }
             ("networking.k8s.io/v1", "NetworkPolicy") => {
                 Ok(self.remark(&kind, format!("{kind} is not served by this release: it has no effect")))
             }
@@ -128,69 +147,60 @@ impl Document<'_> {
         }
     }
 
-    fn node_config(&self) -> Result<Reading, Refusal> {
-        let config: NodeConfig = self.parse()?;
-        let unserved = config.spec.unserved();
-        let name = config.metadata.name.clone();
-        let object = self
-            .config_object(config)
-            .and_then(part)
-            .map_err(|error| self.refuse_field("NodeConfig", &name, &error))?;
+    fn node_config(&self, value: &Value, text: &str) -> Result<Reading, Refusal> {
+        let (object, unserved) =
+            node_config(text).map_err(|error| self.refusal("NodeConfig", value, &error))?;
+        let name = object.name.clone();
         let remarks = unserved.into_iter().map(|field| {
             let text =
                 format!("NodeConfig {name}: spec.{field} is not served by this release: it has no effect");
             (self.line_of_field(&format!("spec.{field}")), one_line(&text))
         });
-        Ok(Reading { object: Some(Object::NodeConfig(Arc::new(object))), remarks: remarks.collect() })
-    }
-
-    fn config_object(&self, config: NodeConfig) -> Result<ConfigObject, FieldError> {
-        let NodeConfig { metadata, spec, .. } = config;
-        let refuse = |error: ReadError| FieldError { field: "spec".to_owned(), reason: error.to_string() };
-        let mut value: Value = serde_saphyr::from_str(self.text).map_err(refuse)?;
-        let value = as_typed(value["spec"].take(), &spec)?;
+        let remarks = remarks.collect();
         let place = Place::File { path: PathBuf::new(), line: Some(self.first_line) };
-        Ok(ConfigObject {
-            annotations: metadata.annotations,
-            ..ConfigObject::new(&metadata.name, place, value)
-        })
+        // What an API server adds says nothing about this node.
+        let object = ConfigObject {
+            annotations: object.annotations,
+            template: object.template,
+            ..ConfigObject::new(&object.name, place, object.spec)
+        };
+        Ok(Reading { object: Some(Object::NodeConfig(Arc::new(object))), remarks })
     }
 
-    fn address_pool(&self) -> Result<Reading, Refusal> {
-        let AddressPool { metadata, spec, .. } = self.parse()?;
-        let name = metadata.name;
-        let pool = address_pool(name.clone(), spec)
-            .map_err(|error| self.refuse_field("AddressPool", &name, &error))?;
-        Ok(Reading::of(Object::AddressPool(pool)))
-    }
-
-    fn pod(&self) -> Result<Reading, Refusal> {
-        let manifest: PodManifest = self.parse()?;
-        let odd = manifest.odd_condition();
-        let pod = Pod::try_from(manifest).map_err(|error| self.refuse(&error.to_string()))?;
-        let remark = odd.map(|odd| {
+    fn pod(&self, value: &Value, text: &str, interner: &mut Interner) -> Result<Reading, Refusal> {
+        let read = pod(text, interner).map_err(|error| match &error {
+            ReadError::Shape(_) => self.refusal("Pod", value, &error),
+            ReadError::Value(error) => self.refuse(&error.reason),
+        })?;
+        let Some(ReadPod { pod, odd_condition }) = read else { return Ok(Reading::default()) };
+        let remark = odd_condition.map(|odd| {
             let text = format!("Pod {}: {odd}: it counts as not ready", pod.name);
             (self.line_of_field(&odd.field), one_line(&text))
         });
         Ok(Reading { object: Some(Object::Pod(Arc::new(pod))), remarks: remark.into_iter().collect() })
     }
 
-    fn parse<T: DeserializeOwned>(&self) -> Result<T, Refusal> {
-        serde_saphyr::from_str(self.text).map_err(|error| self.unreadable(&error))
+    fn value(&self) -> Result<Value, Refusal> {
+        let mut value = serde_saphyr::from_str(self.text).map_err(|error| self.no_yaml(&error))?;
+        without_nulls(&mut value);
+        Ok(value)
     }
 
-    /// The reader says where in the text and what; people want to know which field, too.
-    fn unreadable(&self, error: &ReadError) -> Refusal {
+    /// The YAML reader says where in the text and what; people want to know which field, too.
+    fn no_yaml(&self, error: &YamlError) -> Refusal {
         let place = error.location();
         let line = place.and_then(|at| usize::try_from(at.line()).ok()).unwrap_or(1);
-        let error = error.without_snippet();
-        let reason = readers_reason(error);
-        let about = match error {
-            ReadError::SerdeMissingField { .. } => About::Mapping,
-            _ => About::Field,
+        let reason = match error.without_snippet() {
+            YamlError::DuplicateMappingKey { key, .. } => {
+                format!("{} is there twice: leave one out", key.as_deref().unwrap_or("a field"))
+            }
+            error => {
+                let text = error.to_string();
+                text.rsplit_once(" at line ").map_or(text.as_str(), |(reason, _)| reason).to_owned()
+            }
         };
         let outline = Outline::of(self.text);
-        let path = place.and_then(|place| outline.path_at(place, about)).filter(|path| !path.is_empty());
+        let path = place.and_then(|place| outline.path_at(place)).filter(|path| !path.is_empty());
         let reason = match path {
             Some(path) => format!("{}: {reason}", shortened(path, 200)),
             None => reason,
@@ -198,13 +208,43 @@ impl Document<'_> {
         Refusal { line: self.first_line + line.saturating_sub(1), reason: one_line(&reason) }
     }
 
-    fn refuse(&self, reason: &str) -> Refusal {
-        Refusal { line: self.first_line, reason: one_line(reason) }
+    /// An API server takes other fields out; a person has mistyped them.
+    fn only(&self, known: &[&str], value: &Value) -> Result<(), Refusal> {
+        let fields = value.as_object().into_iter().flat_map(|fields| fields.keys());
+        match fields.into_iter().find(|field| !known.contains(&field.as_str())) {
+            None => Ok(()),
+            Some(field) => {
+                let reason = format!("unknown field `{field}`, expected one of {}", known.join(", "));
+                Err(self.refuse_shape(&FieldError { field: field.clone(), reason }))
+            }
+        }
     }
 
-    fn refuse_field(&self, kind: &str, name: &str, error: &FieldError) -> Refusal {
-        let reason = one_line(&format!("{kind} {name}: {error}"));
-        Refusal { line: self.line_of_field(&error.field), reason }
+    fn refusal(&self, kind: &str, value: &Value, error: &ReadError) -> Refusal {
+        match error {
+            ReadError::Shape(error) => self.refuse_shape(error),
+            ReadError::Value(error) => {
+                let name = value["metadata"]["name"].as_str().unwrap_or_default();
+                let reason = one_line(&format!("{kind} {name}: {error}"));
+                Refusal { line: self.line_of_field(&error.field), reason }
+            }
+        }
+    }
+
+    fn refuse_shape(&self, error: &FieldError) -> Refusal {
+        let FieldError { field, reason } = error;
+        let reason = match reason.rsplit_once(", expected a ") {
+            Some((_, "list")) => "must be a list",
+            Some((_, "mapping of fields")) => "must be a mapping of fields",
+            _ => reason,
+        };
+        let reason =
+            if field.is_empty() { reason.to_owned() } else { format!("{}: {reason}", shortened(field, 200)) };
+        Refusal { line: self.line_of_field(field), reason: one_line(&reason) }
+    }
+
+    fn refuse(&self, reason: &str) -> Refusal {
+        Refusal { line: self.first_line, reason: one_line(reason) }
     }
 
     fn remark(&self, key: &str, text: String) -> Reading {
@@ -235,6 +275,14 @@ impl Reading {
 struct TypeMeta {
     api_version: String,
     kind: String,
+}
+
+/// A document as the readers are given it.
+#[cfg(test)]
+pub(super) fn json(yaml: &str) -> String {
+    let mut value = serde_saphyr::from_str(yaml).unwrap_or_else(|error| panic!("{yaml}{error}"));
+    without_nulls(&mut value);
+    value.to_string()
 }
 
 #[cfg(test)]

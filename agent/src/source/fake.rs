@@ -45,7 +45,7 @@ pub(crate) struct Asked {
     pub(crate) body: Value,
 }
 
-/// Instead of an answer.
+/// Fallback of an answer.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Failure {
     Status(u16, &'static str),

@@ -2,19 +2,22 @@
 //! about.
 //!
 //! ```text
-//!  API server --list, watch--> Follower --Sink--> Shelf (one per kind) --+
-//!             \                                                          +--> State --Objects--> compose --> watch<Desired>
-//!              +--GET of a pod that an ADD waits for-- refresh ----------+
+//!  API server --list, watch--> ListerWatcher --> Collection (one per kind) --reader--> Stores --+--> Feed
+//!             \                                                                         ^       |
+//!              +--GET of a pod that an ADD waits for-- refresh -------------------------+       v
+//!                                                                        publishing: compose, watch<Desired>
+//!                                                                        saving: what a restart is to find
 //! ```
 //!
 //! Nothing is published before every list has been complete once, and of a list that is read anew nothing before it is
 //! complete. A change is published at once, and the next one `PACE` later at the earliest. When the API server is away,
 //! what is known stays.
+//!
+//! Locks: `composer`, then `health`, then the stores'; the later ones are held for moments. No file is written under any.
 
-mod follow;
-mod kinds;
-mod shelf;
-mod state;
+mod collection;
+mod health;
+mod lister_watcher;
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -23,19 +26,20 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use flock_core::attachment::PodName;
-use jiff::Timestamp;
 use kube::Client;
 use kube::api::GetParams;
 use kube::core::Request;
-use serde_json::value::RawValue;
 use tokio::sync::{Notify, watch};
 use tokio::time::{sleep, timeout};
 
-use self::follow::{Failure, Follower, Sink, Timing};
-pub use self::kinds::PeerPod;
-use self::shelf::{Change, Kind, Shelf};
-use self::state::{State, Verdict, What};
-use super::{Desired, Source, log_new_problems};
+use self::collection::Collection;
+use self::health::Health;
+use self::lister_watcher::{Failure, ListerWatcher, Query, Timing};
+use super::compose::{Composer, Save};
+use super::reader::pod::PodReader;
+use super::reader::{Meta, Reader};
+use super::stores::{Concerns, Feed, Kind, StoreOf, Stores, Visitor};
+use super::{Desired, Source, Work, log_new_problems};
 use crate::publish::publish_change;
 use crate::source::own::{OwnConfig, OwnNode, OwnObjects};
 use crate::store::Disk;
@@ -48,60 +52,52 @@ pub struct Cluster {
     client: Client,
     node: String,
     /// An ADD waits for so long for its pod: the runtime tries again, and by then the watch may have it.
-    patience: Duration,
-    state: Mutex<State>,
-    /// Something has changed.
-    news: Notify,
+    refresh_timeout: Duration,
+    stores: Arc<Stores>,
+    health: Mutex<Health>,
+    composer: Mutex<Composer>,
+    /// The Desired may be another by now.
+    due: Notify,
+    /// What a restart is to find may be another by now.
+    unsaved: Notify,
     desired: watch::Sender<Arc<Desired>>,
     known: watch::Sender<bool>,
     trouble: watch::Sender<Option<String>>,
     own_node: watch::Sender<Option<Arc<OwnNode>>>,
     own_config: watch::Sender<Option<Arc<OwnConfig>>>,
+    work: Mutex<Work>,
 }
 
 impl Cluster {
     /// Follows the cluster until the process ends. The last good configuration is kept in `run_dir`.
     pub fn follow(client: Client, node: &str, run_dir: &Path) -> Arc<Self> {
-        Self::start(client, node, State::new(node, Disk, run_dir), &Timing::default())
+        Self::start(client, node, Composer::kept_in(node, Disk, run_dir), &Timing::default())
     }
 
-    fn start(client: Client, node: &str, mut state: State, timing: &Timing) -> Arc<Self> {
-        state.servers.extend(crate::api::client::service_address());
+    fn start(client: Client, node: &str, composer: Composer, timing: &Timing) -> Arc<Self> {
+        let stores = Stores::new();
+        stores.lock().servers.extend(crate::api::client::service_address());
         let cluster = Arc::new(Self {
             client,
             node: node.to_owned(),
-            patience: timing.refresh,
-            trouble: watch::Sender::new(state.trouble()),
-            state: Mutex::new(state),
-            news: Notify::new(),
+            refresh_timeout: timing.refresh,
+            stores,
+            health: Mutex::default(),
+            composer: Mutex::new(composer),
+            due: Notify::new(),
+            unsaved: Notify::new(),
+            trouble: watch::Sender::default(),
             desired: watch::Sender::default(),
             known: watch::Sender::default(),
             own_node: watch::Sender::default(),
             own_config: watch::Sender::default(),
+            work: Mutex::default(),
         });
-        let working = Arc::new(Notify::new());
-        cluster.fill(What::Node, |state| &mut state.node, timing, &working);
-        cluster.fill(What::NodeConfigs, |state| &mut state.configs, timing, &working);
-        cluster.fill(What::AddressPools, |state| &mut state.pools, timing, &working);
-        cluster.fill(What::Namespaces, |state| &mut state.namespaces, timing, &working);
-        cluster.fill(What::Pods, |state| &mut state.pods, timing, &working);
-        cluster.fill(What::Peers, |state| &mut state.peers, timing, &working);
+        cluster.publish_trouble(&cluster.health());
+        Kind::each(node, &mut Following { cluster: &cluster, timing, working: Arc::default() });
         tokio::spawn(Arc::clone(&cluster).publishing());
+        tokio::spawn(Arc::clone(&cluster).saving());
         cluster
-    }
-
-    fn fill<K: Kind>(
-        self: &Arc<Self>,
-        what: What,
-        shelf: fn(&mut State) -> &mut Shelf<K>,
-        timing: &Timing,
-        working: &Arc<Notify>,
-    ) {
-        let sink = Filler { cluster: Arc::clone(self), what, shelf };
-        let collection = what.collection(&self.node);
-        let follower =
-            Follower::new(self.client.clone(), collection, timing.clone(), sink, Arc::clone(working));
-        tokio::spawn(follower.run());
     }
 
     /// The node's own objects.
@@ -111,37 +107,50 @@ impl Cluster {
 
     /// Beside those that are found out: addresses of API servers, which no pod may claim.
     pub fn add_servers(&self, servers: BTreeSet<IpAddr>) {
-        self.state().servers.extend(servers);
-        self.news.notify_one();
+        self.stores.lock().servers.extend(servers);
+        self.due.notify_one();
     }
 
-    /// Looks at the pods of other nodes, in the order of their names. Held for moments: nothing is taken in meanwhile.
-    pub fn peers<T>(&self, look: impl FnOnce(&mut dyn Iterator<Item = (&PodName, &Arc<PeerPod>)>) -> T) -> T {
-        look(&mut self.state().peers.iter())
+    /// The other nodes' pods and the namespaces, change by change.
+    pub fn feed(&self) -> Feed {
+        self.stores.feed()
+    }
+
+    /// How much has been done for consumers of the Desired.
+    pub fn work(&self) -> Work {
+        Work {
+            objects: self.stores.lock().visited(),
+            ..*self.work.lock().unwrap_or_else(PoisonError::into_inner)
+        }
     }
 
     async fn publishing(self: Arc<Self>) {
         loop {
-            self.news.notified().await;
-            self.publish(&mut self.state());
+            self.due.notified().await;
+            self.publish();
             sleep(PACE).await;
         }
     }
 
-    /// Under the lock: of two publications the later one says more.
-    fn publish(&self, state: &mut State) {
-        if state.node.is_complete() {
-            let own = state.node.get(&self.node).map(|node| Arc::new(node.own.clone()));
-            publish_change(&self.own_node, own);
+    /// Writes what a restart is to find. Nobody waits for a disk.
+    async fn saving(self: Arc<Self>) {
+        loop {
+            self.unsaved.notified().await;
+            let save = self.composer().unsaved();
+            if let Some(save) = save {
+                // Here alone, so that of two files the later one stays.
+                let _ = tokio::task::spawn_blocking(|| Save::run(save)).await;
+            }
         }
-        if state.configs.is_complete() {
-            publish_change(
-                &self.own_config,
-                state.configs.get(&self.node).and_then(|config| config.own.clone()),
-            );
-        }
-        let Some(desired) = state.desired() else { return };
-        self.desired.send_if_modified(|current| {
+    }
+
+    /// Composers take turns: of two publications the later one says more.
+    fn publish(&self) {
+        let mut composer = self.composer();
+        self.publish_own();
+        let Some(desired) = self.compose(&mut composer) else { return };
+        self.unsaved.notify_one();
+        let published = self.desired.send_if_modified(|current| {
             let changed = **current != desired;
             if changed {
                 log_new_problems(&current.problems, &desired.problems);
@@ -149,7 +158,37 @@ impl Cluster {
             }
             changed
         });
+        let mut work = self.work.lock().unwrap_or_else(PoisonError::into_inner);
+        work.compositions += 1;
+        work.publications += u64::from(published);
+        drop(work);
         self.known.send_if_modified(|known| !std::mem::replace(known, true));
+    }
+
+    /// None before every list has been complete once.
+    fn compose(&self, composer: &mut Composer) -> Option<Desired> {
+        let health = self.health();
+        let mut inner = self.stores.lock();
+        if !Kind::ALL.iter().all(|kind| inner.kinds.is_listed(*kind)) {
+            return None;
+        }
+        let problems = health.problems().chain(inner.kinds.problems().cloned()).collect();
+        let unreadable = health.unreadable(&inner.kinds);
+        let objects = inner.objects(unreadable);
+        drop((inner, health));
+        Some(composer.compose(objects, problems))
+    }
+
+    fn publish_own(&self) {
+        let inner = self.stores.lock();
+        if inner.kinds.is_listed(Kind::Nodes) {
+            let own = inner.kinds.nodes.get(&self.node).map(|node| Arc::new(node.own.clone()));
+            publish_change(&self.own_node, own);
+        }
+        if inner.kinds.is_listed(Kind::NodeConfigs) {
+            let config = inner.kinds.configs.get(&self.node);
+            publish_change(&self.own_config, config.and_then(|config| config.own.clone()));
+        }
     }
 
     /// Asks for one pod, and takes it in if it is the one that is meant.
@@ -157,25 +196,53 @@ impl Cluster {
         let path = format!("/api/v1/namespaces/{}/pods", pod.namespace);
         let request = Request::new(path).get(&pod.name, &GetParams::default());
         let text = self.client.request_text(request.map_err(Failure::of)?).await?;
-        let object: Box<RawValue> = serde_json::from_str(&text).map_err(Failure::of)?;
-        if uid.is_some_and(|asked| kinds::uid(&object) != asked) {
-            return Ok(());
-        }
-        let mut state = self.state();
-        if state.pods.refreshed(&object) == Change::Other {
-            self.publish(&mut state);
+        if uid.is_none_or(|asked| Meta::of(&text).uid == asked) {
+            // The watch may have brought it before, and not be published yet.
+            let _ = self.refreshed(&text);
+            self.publish();
         }
         Ok(())
     }
 
     /// Under the lock: of two troubles the later one counts.
-    fn publish_trouble(&self, state: &State) {
-        publish_change(&self.trouble, state.trouble());
+    fn publish_trouble(&self, health: &Health) {
+        publish_change(&self.trouble, health.trouble(&self.stores.lock().kinds));
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        // Nothing is half done in it for longer than a call.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Takes in a pod that was asked for.
+    fn refreshed(&self, text: &str) -> Concerns {
+        let (meta, mut reader) = (Meta::of(text), PodReader::of_node(&self.node));
+        let version = meta.resource_version.as_deref().and_then(|version| version.parse().ok());
+        let Some((key, version)) = reader.key(&meta).zip(version) else { return Concerns::Feeds };
+        self.stores.update(Kind::Pods, |kinds| {
+            kinds.pods.refreshed(key, version, |former| reader.read(text, former))
+        })
+    }
+
+    fn health(&self) -> MutexGuard<'_, Health> {
+        self.health.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn composer(&self) -> MutexGuard<'_, Composer> {
+        self.composer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Starts to follow each kind.
+struct Following<'a> {
+    cluster: &'a Arc<Cluster>,
+    timing: &'a Timing,
+    /// Told whenever any collection can be followed.
+    working: Arc<Notify>,
+}
+
+impl Visitor for Following<'_> {
+    fn visit<R: Reader>(&mut self, kind: Kind, reader: R, store: StoreOf<R>) {
+        let cluster = self.cluster;
+        let collection = Collection { cluster: Arc::clone(cluster), kind, reader, store, unversioned: 0 };
+        let query = Query::of(kind, &cluster.node);
+        let (timing, working) = (self.timing.clone(), Arc::clone(&self.working));
+        tokio::spawn(ListerWatcher::new(cluster.client.clone(), query, timing, collection, working).run());
     }
 }
 
@@ -200,7 +267,7 @@ impl Source for Arc<Cluster> {
         let mut desired = self.desired.subscribe();
         tokio::select! {
             _ = desired.wait_for(meant) => {}
-            answer = timeout(self.patience, self.ask_for(pod, uid)) => match answer {
+            answer = timeout(self.refresh_timeout, self.ask_for(pod, uid)) => match answer {
                 Ok(Ok(())) => {}
                 Ok(Err(failure)) if failure.code == Some(404) => {}
                 Ok(Err(Failure { reason, .. })) => tracing::warn!(%pod, reason, "cannot ask for a pod"),
@@ -211,71 +278,6 @@ impl Source for Arc<Cluster> {
 
     fn advice(&self, object: &str) -> String {
         format!("apply {object} with kubectl; this node is {}", self.node)
-    }
-}
-
-/// Puts what is seen of one collection onto its shelf.
-struct Filler<K: Kind> {
-    cluster: Arc<Cluster>,
-    what: What,
-    shelf: fn(&mut State) -> &mut Shelf<K>,
-}
-
-impl<K: Kind> Filler<K> {
-    fn change(&self, change: impl FnOnce(&mut Shelf<K>) -> Change) {
-        let changed = change((self.shelf)(&mut self.cluster.state()));
-        if changed == Change::Other {
-            self.cluster.news.notify_one();
-        }
-    }
-}
-
-impl<K: Kind> Sink for Filler<K> {
-    fn begin(&mut self) {
-        (self.shelf)(&mut self.cluster.state()).begin();
-    }
-
-    fn listed(&mut self, object: &RawValue) {
-        (self.shelf)(&mut self.cluster.state()).listed(object);
-    }
-
-    fn complete(&mut self, version: &str) {
-        self.change(|shelf| shelf.complete(version));
-        let mut state = self.cluster.state();
-        if state.present(self.what) {
-            self.cluster.news.notify_one();
-        }
-        self.cluster.publish_trouble(&state);
-        tracing::debug!(what = %self.what, version, "listed");
-    }
-
-    fn applied(&mut self, object: &RawValue) {
-        self.change(|shelf| shelf.applied(object));
-    }
-
-    fn deleted(&mut self, object: &RawValue) {
-        self.change(|shelf| shelf.deleted(object));
-    }
-
-    fn following(&mut self) {
-        let mut state = self.cluster.state();
-        if state.following(self.what) {
-            tracing::info!(what = %self.what, "followed again");
-        }
-        self.cluster.publish_trouble(&state);
-    }
-
-    fn failing(&mut self, failure: Failure) {
-        let mut state = self.cluster.state();
-        let (first, verdict) = state.failing(self.what, &failure, Timestamp::now());
-        if verdict == Verdict::Empty {
-            (self.shelf)(&mut state).give_up();
-            self.cluster.news.notify_one();
-        }
-        self.cluster.publish_trouble(&state);
-        if first {
-            tracing::warn!(what = %self.what, reason = failure.reason, "cannot be followed; what is known stays");
-        }
     }
 }
 

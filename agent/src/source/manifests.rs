@@ -4,34 +4,37 @@
 //! typing error, or a file seen while it is being written, takes nothing away.
 //!
 //! ```text
-//!  inotify ──event──▶ Notices ──Scope──▶ Files::read ──▶ merge ──Objects──▶ compose ──▶ watch<Desired>
+//!  inotify ──event──▶ Notices ──Scope──▶ Files::read ──▶ Index ──▶ Stores ──▶ compose ──▶ watch<Desired>
 //!                        ▲                   ▲
 //!                   every 30 s            refresh
 //! ```
 
 mod file;
-mod merge;
+mod index;
 mod notices;
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use flock_core::attachment::PodName;
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::watch;
 
-use self::file::Files;
-use self::merge::merge;
+use self::file::{File, Files};
+use self::index::Index;
 use self::notices::{Notices, Scope};
-use super::compose::Composer;
-use super::{Desired, Source, log_new_problems};
+use super::compose::{Composer, Save};
+use super::stores::{Feed, Stores};
+use super::{Desired, Source, Work, log_new_problems};
 use crate::store::Files as Storage;
 
 /// The manifests of one node.
 #[derive(Debug)]
 pub struct Manifests {
     dir: PathBuf,
+    node: String,
+    stores: Arc<Stores>,
     read: Mutex<Reader>,
     notices: Arc<Notices>,
     desired: watch::Sender<Arc<Desired>>,
@@ -43,7 +46,9 @@ pub struct Manifests {
 #[derive(Debug)]
 struct Reader {
     files: Files,
+    index: Index,
     composer: Composer,
+    work: Work,
 }
 
 /// The folder cannot be used at all.
@@ -73,7 +78,7 @@ impl Manifests {
     /// # Errors
     /// When the folder cannot be read.
     pub fn open(dir: &Path, node: &str) -> Result<Arc<Self>, ManifestsError> {
-        Self::with(dir, Composer::new(node))
+        Self::with(dir, node, Composer::new(node))
     }
 
     /// As [`Manifests::open`], with the last good configuration kept in `run_dir` for a restart.
@@ -86,13 +91,20 @@ impl Manifests {
         storage: impl Storage,
         run_dir: &Path,
     ) -> Result<Arc<Self>, ManifestsError> {
-        Self::with(dir, Composer::kept_in(node, storage, run_dir))
+        Self::with(dir, node, Composer::kept_in(node, storage, run_dir))
     }
 
-    fn with(dir: &Path, composer: Composer) -> Result<Arc<Self>, ManifestsError> {
+    fn with(dir: &Path, node: &str, composer: Composer) -> Result<Arc<Self>, ManifestsError> {
         let manifests = Self {
             dir: dir.to_owned(),
-            read: Mutex::new(Reader { files: Files::default(), composer }),
+            node: node.to_owned(),
+            stores: Stores::new(),
+            read: Mutex::new(Reader {
+                files: Files::default(),
+                index: Index::default(),
+                composer,
+                work: Work::default(),
+            }),
             notices: Arc::default(),
             desired: watch::channel(Arc::default()).0,
             known: watch::Sender::new(true),
@@ -132,18 +144,51 @@ impl Manifests {
         }
     }
 
-    /// Reads what has changed and publishes the whole.
+    /// The other nodes' pods and the namespaces, change by change.
+    pub fn feed(&self) -> Feed {
+        self.stores.feed()
+    }
+
+    /// How much has been done for consumers of the Desired.
+    pub fn work(&self) -> Work {
+        let work = self.reader().work;
+        Work { objects: self.stores.lock().visited(), ..work }
+    }
+
+    fn reader(&self) -> MutexGuard<'_, Reader> {
+        self.read.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads what has changed, and publishes the whole if that concerns it.
     fn read(&self, scope: &Scope) -> io::Result<()> {
         // Held until it is published: of two readings at a time the one that began later is not overtaken.
-        let mut reader = self.read.lock().unwrap_or_else(PoisonError::into_inner);
-        let Reader { files, composer } = &mut *reader;
-        files.read(&self.dir, scope)?;
-        let (objects, problems) = merge(files);
-        self.publish(composer.compose(objects, problems));
+        let mut reader = self.reader();
+        let Reader { files, index, .. } = &mut *reader;
+        let changed = files.read(&self.dir, scope)?;
+        let mut concerns = changed.problems;
+        for change in changed.objects {
+            concerns |= index.change(change, &self.stores, &self.node);
+        }
+        if concerns || reader.work.compositions == 0 {
+            self.compose(&mut reader);
+        }
         Ok(())
     }
 
-    fn publish(&self, desired: Desired) {
+    fn compose(&self, reader: &mut Reader) {
+        let Reader { files, index, composer, work } = reader;
+        let problems = files.iter().flat_map(File::problems).cloned().chain(index.problems()).collect();
+        let unreadable = files.iter().flat_map(File::unreadable).collect();
+        let objects = self.stores.lock().objects(unreadable);
+        let desired = composer.compose(objects, problems);
+        // A folder is read where blocking is fine.
+        composer.unsaved().into_iter().for_each(Save::run);
+        work.compositions += 1;
+        work.publications += u64::from(self.publish(desired));
+    }
+
+    /// Says whether it is another.
+    fn publish(&self, desired: Desired) -> bool {
         self.desired.send_if_modified(|current| {
             let changed = **current != desired;
             if changed {
@@ -151,7 +196,7 @@ impl Manifests {
                 *current = Arc::new(desired);
             }
             changed
-        });
+        })
     }
 }
 

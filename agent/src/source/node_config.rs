@@ -2,10 +2,8 @@
 //! what a node's objects say together.
 
 mod part;
-mod plain;
 
 pub(super) use part::{part, typed, without_nulls};
-pub(super) use plain::as_typed;
 
 use std::fmt::Display;
 use std::time::Duration;

@@ -31,27 +31,35 @@ pub struct Objects {
     /// Pods.
     pub pods: BTreeMap<PodName, Arc<Pod>>,
     /// What cannot be read, and says or may say what a node's configuration is.
-    pub unread: Vec<Unread>,
+    pub unreadable: Vec<Unreadable>,
     /// The addresses of the API servers, as far as the source knows them.
     pub servers: BTreeSet<IpAddr>,
 }
 
+impl Objects {
+    /// How many there are.
+    pub(super) fn count(&self) -> u64 {
+        let Self { nodes, configs, pools, namespaces, pods, .. } = self;
+        (nodes.len() + configs.len() + pools.len() + namespaces.len() + pods.len()) as u64
+    }
+}
+
 /// Something that may be a NodeConfig and cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unread {
+pub struct Unreadable {
     /// Where it is.
     pub place: Place,
     /// Why it cannot be read, and what to do.
     pub reason: String,
     /// The nodes that it is for.
-    pub nodes: Whom,
+    pub nodes: Audience,
     /// What stands in for it.
-    pub instead: Instead,
+    pub fallback: Fallback,
 }
 
 /// What stands in for an object that cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Instead {
+pub enum Fallback {
     /// An earlier version, which is among the objects.
     Earlier,
     /// Nothing: none has been read since the agent was started.
@@ -60,7 +68,7 @@ pub enum Instead {
 
 /// The nodes that something is for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Whom {
+pub enum Audience {
     /// The one of this name.
     Named(String),
     /// Those with such labels.
@@ -120,10 +128,10 @@ impl ConfigObject {
     }
 
     /// The nodes that it is for.
-    pub fn nodes(&self) -> Whom {
+    pub fn nodes(&self) -> Audience {
         match &self.template {
-            Some(template) => Whom::Selected(template.nodes.clone()),
-            None => Whom::Named(self.name.clone()),
+            Some(template) => Audience::Selected(template.nodes.clone()),
+            None => Audience::Named(self.name.clone()),
         }
     }
 

@@ -34,11 +34,16 @@ fn world(pods: &[&str]) -> World {
     });
     for pod in pods {
         tell(&world, pod, |pod| {
-            pod.annotations.insert("flock.fritzlab.net/anycast".to_owned(), format!("{V6}, {V4}"));
+            claim(pod, &format!("{V6}, {V4}"));
             pod.readiness = Readiness::Ready;
         });
     }
     world
+}
+
+fn claim(pod: &mut Pod, addresses: &str) {
+    let annotations = [("flock.fritzlab.net/anycast".to_owned(), addresses.to_owned())];
+    *pod = pod.clone().annotated(&annotations.into());
 }
 
 fn change(world: &World, change: impl FnOnce(&mut Desired)) {
@@ -293,7 +298,7 @@ async fn a_lost_record_is_rebuilt_with_its_claims() {
 async fn one_bad_claim_refuses_the_pod() {
     let world = world(&["a"]);
     tell(&world, "a", |pod| {
-        pod.annotations.insert("flock.fritzlab.net/anycast".to_owned(), format!("{V6}, 10.96.0.1"));
+        claim(pod, &format!("{V6}, 10.96.0.1"));
     });
     let agent = world.recovered().await;
     let error = agent.add(call("a")).await.unwrap_err();
@@ -301,4 +306,16 @@ async fn one_bad_claim_refuses_the_pod() {
     assert!(error.to_string().contains("10.96.0.1 is in no AddressPool for Anycast"), "{error}");
     assert!(agent.records().is_empty() && world.kernel.links().is_empty());
     assert_eq!(Anycast::new(&world, &agent).settle().await, BTreeSet::new());
+}
+
+/// Where the runtime sends no UID, another node's pod of the same name must not be taken for the one that is meant.
+#[tokio::test]
+async fn a_pod_of_another_node_is_not_attached_here() {
+    let world = world(&["a"]);
+    tell(&world, "a", |pod| pod.node = Some("node-b".into()));
+    let agent = world.recovered().await;
+    let error = agent.add(call("a")).await.unwrap_err();
+    assert!(matches!(error, flock_agent::attach::AttachError::UnknownPod { .. }), "{error}");
+    tell(&world, "a", |pod| pod.node = None);
+    agent.add(call("a")).await.unwrap();
 }

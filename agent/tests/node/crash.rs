@@ -96,7 +96,7 @@ impl Model {
 async fn assert_is(world: &World, agent: &Agent, alive: &BTreeMap<&'static str, PodAddresses>, what: &str) {
     let records = agent.records();
     let found: BTreeMap<String, PodAddresses> =
-        records.iter().map(|record| (record.pod.name.clone(), record.addresses)).collect();
+        records.iter().map(|record| (record.pod.name.to_string(), record.addresses)).collect();
     let expected: BTreeMap<String, PodAddresses> =
         alive.iter().map(|(pod, a)| ((*pod).to_owned(), *a)).collect();
     assert_eq!(found, expected, "{what}: records");

@@ -25,16 +25,27 @@ impl ScalarKind for bool {
 
 impl<'de, T: ScalarKind> Deserialize<'de> for Scalar<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let Written(text) = deserializer.deserialize_any(ScalarVisitor { accepted: T::ACCEPTED })?;
-        text.parse().map(Self).map_err(|_| {
-            let start: String = text.chars().take(60).collect();
+        let written = deserializer.deserialize_any(ScalarVisitor { accepted: T::ACCEPTED })?;
+        written.plain.parse().map(Self).map_err(|_| {
+            let start: String = written.shown.chars().take(60).collect();
             D::Error::custom(format!("{start:?} is not {}", T::ACCEPTED))
         })
     }
 }
 
-/// A scalar as text.
-struct Written(String);
+/// A scalar as it was written.
+struct Written {
+    /// To be parsed; empty for a text, which is neither a number nor a switch, as for the API server.
+    plain: String,
+    /// For people.
+    shown: String,
+}
+
+impl Written {
+    fn plain(text: String) -> Self {
+        Self { plain: text.clone(), shown: text }
+    }
+}
 
 struct ScalarVisitor {
     accepted: &'static str,
@@ -48,23 +59,23 @@ impl Visitor<'_> for ScalarVisitor {
     }
 
     fn visit_bool<E>(self, value: bool) -> Result<Written, E> {
-        Ok(Written(value.to_string()))
+        Ok(Written::plain(value.to_string()))
     }
 
     fn visit_i64<E>(self, value: i64) -> Result<Written, E> {
-        Ok(Written(value.to_string()))
+        Ok(Written::plain(value.to_string()))
     }
 
     fn visit_u64<E>(self, value: u64) -> Result<Written, E> {
-        Ok(Written(value.to_string()))
+        Ok(Written::plain(value.to_string()))
     }
 
     // Numbers beyond 64 bits come this way too; `{:?}` keeps 5.0 from passing as 5.
     fn visit_f64<E>(self, value: f64) -> Result<Written, E> {
-        Ok(Written(format!("{value:?}")))
+        Ok(Written::plain(format!("{value:?}")))
     }
 
     fn visit_str<E>(self, value: &str) -> Result<Written, E> {
-        Ok(Written(value.to_owned()))
+        Ok(Written { plain: String::new(), shown: value.to_owned() })
     }
 }

@@ -51,6 +51,6 @@ mod tests {
     #[test]
     fn a_namespace_has_its_labels() {
         let dns = Namespace::new("dns").labelled("team", "network");
-        assert_eq!(read(&dns.yaml()), Object::Namespace("dns".to_owned(), dns.labels));
+        assert_eq!(read(&dns.yaml()), Object::Namespace("dns".to_owned(), dns.labels.into_iter().collect()));
     }
 }

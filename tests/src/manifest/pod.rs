@@ -151,7 +151,7 @@ mod tests {
         ];
         for (pod, readiness) in cases {
             let Object::Pod(read) = read(&pod.yaml()) else { panic!("{pod:?}") };
-            assert_eq!((read.readiness, read.name.namespace.as_str()), (readiness, "dns"));
+            assert_eq!((read.readiness, &*read.name.namespace), (readiness, "dns"));
             assert_eq!((read.node.as_deref(), read.uid.as_deref()), (Some("node-a"), Some("8c0e7a52")));
         }
     }

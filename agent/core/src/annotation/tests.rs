@@ -1,25 +1,24 @@
 use super::*;
 
-fn pod(annotations: &[(&str, &str)]) -> Pod {
+fn requests(annotations: &[(&str, &str)]) -> Result<(PodRequests, Vec<Warning>), AnnotationError> {
     let annotations = annotations.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
-    let name = PodName::new("default", "web-0").unwrap();
-    Pod { annotations: annotations.collect(), ..Pod::new(name) }
+    PodRequests::parse(&PodName::new("default", "web-0").unwrap(), &annotations.collect())
 }
 
-fn parse(key: &str, value: &str) -> Result<PodAnnotations, String> {
-    let pod = pod(&[(&format!("{PREFIX}{key}"), value)]);
-    PodAnnotations::parse(&pod).map(|(annotations, _)| annotations).map_err(|error| error.to_string())
+fn parse(key: &str, value: &str) -> Result<PodRequests, String> {
+    let parsed = requests(&[(&format!("{PREFIX}{key}"), value)]);
+    parsed.map(|(requests, _)| requests).map_err(|error| error.to_string())
 }
 
 fn warnings_of(annotations: &[(&str, &str)]) -> Vec<String> {
-    let (_, warnings) = PodAnnotations::parse(&pod(annotations)).unwrap();
+    let (_, warnings) = requests(annotations).unwrap();
     warnings.iter().map(Warning::to_string).collect()
 }
 
 #[test]
 fn a_pod_that_says_nothing_asks_for_nothing() {
-    let (annotations, warnings) = PodAnnotations::parse(&pod(&[("other.example/ipv6", "maybe")])).unwrap();
-    assert_eq!((annotations, warnings), (PodAnnotations::default(), Vec::new()));
+    let (annotations, warnings) = requests(&[("other.example/ipv6", "maybe")]).unwrap();
+    assert_eq!((annotations, warnings), (PodRequests::default(), Vec::new()));
 }
 
 #[test]

@@ -20,11 +20,11 @@ fn dual() -> NodePlan {
 fn pod(annotations: &[(&str, &str)]) -> Pod {
     let annotations = annotations.iter().map(|(key, value)| (format!("{PREFIX}{key}"), (*value).to_owned()));
     Pod {
-        annotations: annotations.collect(),
         controller: Some(Controller { kind: "StatefulSet".to_owned(), name: "web".to_owned() }),
         image: Some("registry.example/web:1".to_owned()),
         ..Pod::new(PodName::new("default", "web-0").unwrap())
     }
+    .annotated(&annotations.collect())
 }
 
 fn families(plan: &NodePlan, annotations: &[(&str, &str)]) -> Result<(bool, bool), String> {

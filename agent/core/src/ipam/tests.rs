@@ -48,7 +48,7 @@ pub(super) fn intent(pools: &Pools, annotations: &[(&str, &str)]) -> PodIntent {
     let plan = NodePlan { pools: pools.clone(), cooldown: COOLDOWN, ..NodePlan::new("node-a") };
     let annotations = annotations.iter().map(|(key, value)| (format!("{PREFIX}{key}"), (*value).to_owned()));
     let name = PodName::new("default", "web-0").unwrap();
-    let pod = Pod { annotations: annotations.collect(), ..Pod::new(name) };
+    let pod = Pod::new(name).annotated(&annotations.collect());
     intent::resolve(&plan, &pod).unwrap().0
 }
 

@@ -9,8 +9,6 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::selector::Labels;
-
 /// What the kubelet says in the message of its condition Ready from the moment when it begins to shut the node down
 /// gracefully (`pkg/kubelet/nodeshutdown`, `ShutdownStatus`; the reason is `KubeletNotReady`, as for all that ails it).
 const SHUTTING_DOWN: &str = "node is shutting down";
@@ -34,7 +32,7 @@ pub struct NodeFacts {
     /// `spec.unschedulable`: cordoned.
     pub unschedulable: bool,
     /// Its labels.
-    pub labels: Labels,
+    pub labels: BTreeMap<String, String>,
     /// Status and message of its condition Ready.
     pub ready: Option<(String, String)>,
 }
@@ -106,7 +104,7 @@ impl NodeFacts {
 }
 
 impl OwnerFacts {
-    fn selects(&self, labels: &Labels) -> bool {
+    fn selects(&self, labels: &BTreeMap<String, String>) -> bool {
         self.node_selector.iter().all(|(key, value)| labels.get(key) == Some(value))
     }
 }

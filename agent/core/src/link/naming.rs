@@ -128,7 +128,7 @@ mod tests {
         let read: LinkAlias = long.to_string().parse().unwrap();
         assert_eq!(read.id, long.id);
         assert_eq!(read.pod.namespace, long.pod.namespace);
-        assert!(long.pod.name.starts_with(&read.pod.name));
+        assert!(long.pod.name.starts_with(&*read.pod.name));
     }
 
     #[test]

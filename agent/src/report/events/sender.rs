@@ -127,7 +127,7 @@ impl Sender {
     }
 
     fn name(&self, notice: &Notice, now: Timestamp) -> String {
-        let object = match &notice.about {
+        let object: &str = match &notice.about {
             About::Pod { name, .. } => &name.name,
             About::Node => &self.node,
         };
@@ -159,10 +159,10 @@ impl Sender {
     fn regarding(&self, about: &About) -> Value {
         match about {
             About::Pod { name, uid: Some(uid) } => {
-                json!({"apiVersion": "v1", "kind": "Pod", "namespace": name.namespace, "name": name.name, "uid": uid})
+                json!({"apiVersion": "v1", "kind": "Pod", "namespace": &*name.namespace, "name": &*name.name, "uid": uid})
             }
             About::Pod { name, uid: None } => {
-                json!({"apiVersion": "v1", "kind": "Pod", "namespace": name.namespace, "name": name.name})
+                json!({"apiVersion": "v1", "kind": "Pod", "namespace": &*name.namespace, "name": &*name.name})
             }
             About::Node => {
                 // kubelet's own events have the name for a UID; `kubectl describe` looks for both.

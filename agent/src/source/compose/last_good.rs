@@ -36,14 +36,32 @@ struct Record {
 
 const VERSION: u32 = 1;
 
-/// Keeps it.
+/// The last good configuration, and the file that a restart finds it in.
 #[derive(Debug, Default)]
-pub(super) struct Keeper {
+pub(super) struct LastGoodStore {
     good: Option<LastGood>,
-    file: Option<(String, PathBuf, Box<dyn Files>)>,
+    file: Option<File>,
+    unsaved: Option<Save>,
 }
 
-impl Keeper {
+#[derive(Debug, Clone)]
+struct File {
+    node: String,
+    path: PathBuf,
+    files: Arc<dyn Files>,
+}
+
+/// A file that is to be written, or removed. That takes as long as the disk takes: whoever composes under a lock, or on an
+/// async worker, does it elsewhere.
+#[derive(Debug)]
+#[must_use]
+pub(in crate::source) struct Save {
+    file: File,
+    /// None: there is nothing good any more.
+    good: Option<LastGood>,
+}
+
+impl LastGoodStore {
     /// Reads `run_dir`'s, if there is one that this release can read.
     pub(super) fn open(node: &str, files: impl Files, run_dir: &Path) -> Self {
         let path = run_dir.join("node-config.json");
@@ -54,7 +72,8 @@ impl Keeper {
             // It is written when there is one.
             Err(_) => None,
         };
-        Self { good, file: Some((node.to_owned(), path, Box::new(files))) }
+        let file = File { node: node.to_owned(), path, files: Arc::new(files) };
+        Self { good, file: Some(file), unsaved: None }
     }
 
     pub(super) fn plan(&self) -> Option<Arc<NodePlan>> {
@@ -68,32 +87,40 @@ impl Keeper {
 
     /// A new one.
     pub(super) fn keep(&mut self, good: LastGood) {
-        if self.good.as_ref() == Some(&good) {
-            return;
+        if self.good.as_ref() != Some(&good) {
+            self.save(Some(good));
         }
-        if let Some((node, path, files)) = &self.file {
-            let record = Record {
-                version: VERSION,
-                node: node.clone(),
-                of_configs: good.of_configs,
-                ip_algo: good.ip_algo.clone(),
-                spec: good.spec.clone(),
-            };
-            let bytes = serde_json::to_vec_pretty(&record).map_err(std::io::Error::other);
-            if let Err(error) = bytes.and_then(|bytes| files.write(path, &bytes)) {
-                tracing::warn!(%error, file = %path.display(), "the configuration cannot be kept for a restart");
-            }
-        }
-        self.good = Some(good);
     }
 
     /// Nothing is written for this node any more: that is not refused, but obeyed.
     pub(super) fn forget(&mut self) {
-        self.good = None;
-        if let Some((_, path, files)) = &self.file
-            && let Err(error) = files.remove(path)
-        {
-            tracing::warn!(%error, file = %path.display(), "the former configuration cannot be removed");
+        self.save(None);
+    }
+
+    /// The later of two that nobody has asked for counts.
+    fn save(&mut self, good: Option<LastGood>) {
+        self.unsaved = self.file.clone().map(|file| Save { file, good: good.clone() });
+        self.good = good;
+    }
+
+    pub(super) fn unsaved(&mut self) -> Option<Save> {
+        self.unsaved.take()
+    }
+}
+
+impl Save {
+    pub(in crate::source) fn run(self) {
+        let Self { file: File { node, path, files }, good } = self;
+        let outcome = match good {
+            None => files.remove(&path),
+            Some(LastGood { spec, ip_algo, of_configs, .. }) => {
+                let record = Record { version: VERSION, node, of_configs, ip_algo, spec };
+                let bytes = serde_json::to_vec_pretty(&record).map_err(std::io::Error::other);
+                bytes.and_then(|bytes| files.write(&path, &bytes))
+            }
+        };
+        if let Err(error) = outcome {
+            tracing::warn!(%error, file = %path.display(), "a restart will not find the present configuration: the file cannot be changed");
         }
     }
 }

@@ -3,7 +3,7 @@ mod merging;
 mod others;
 mod pod_cidrs;
 mod properties;
-mod unread;
+mod unreadable;
 
 use flock_core::selector::{LabelSelector, Operator, Requirement};
 use jiff::Timestamp;

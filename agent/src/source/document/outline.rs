@@ -1,7 +1,7 @@
 //! Where the fields of a YAML document stand: from a path to its line, and from a place to its path.
 //!
-//! The YAML reader's errors name a place and no path, ours name a path and no place. A document is outlined only when
-//! one of the two is missing.
+//! The YAML reader's errors name a place and no path, the objects' readers name a path and no place. A document is outlined
+//! only when something is refused or remarked upon.
 
 use std::fmt;
 
@@ -20,15 +20,6 @@ struct Mark {
     path: String,
     key: Option<(u64, u64)>,
     value: (u64, u64),
-}
-
-/// What a reader's error is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum About {
-    /// The field at the place.
-    Field,
-    /// The mapping that ends with the field at the place: that is where the reader notices that something is missing.
-    Mapping,
 }
 
 impl Outline {
@@ -51,16 +42,11 @@ impl Outline {
     }
 
     /// The path of what stands at a place; empty for the document as a whole.
-    pub(super) fn path_at(&self, place: Location, about: About) -> Option<&str> {
+    pub(super) fn path_at(&self, place: Location) -> Option<&str> {
         let place = (place.line(), place.column());
         // In block style a list begins where its first entry does, a mapping where its first key does: the innermost.
-        if let Some(mark) = self.0.iter().rev().find(|mark| mark.key == Some(place)) {
-            return match about {
-                About::Field => Some(&mark.path),
-                About::Mapping => Some(parent(&mark.path).unwrap_or_default()),
-            };
-        }
-        self.0.iter().rev().find(|mark| mark.value == place).map(|mark| mark.path.as_str())
+        let mut marks = self.0.iter().rev();
+        marks.find(|mark| mark.key == Some(place) || mark.value == place).map(|mark| mark.path.as_str())
     }
 }
 

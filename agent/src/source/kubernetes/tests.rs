@@ -2,10 +2,12 @@
 
 mod api;
 mod crds;
+mod locks;
 mod pods;
 mod trouble;
 mod wanted;
 mod watching;
+mod work;
 
 use std::time::Duration;
 
@@ -34,6 +36,7 @@ fn timing() -> Timing {
         first_pause: Duration::from_millis(5),
         longest_pause: Duration::from_millis(20),
         lasting: Duration::from_millis(50),
+        pages: Duration::from_millis(50),
         refresh: Duration::from_secs(5),
     }
 }
@@ -44,8 +47,8 @@ fn follow(api: &Api) -> Following {
 
 fn follow_with(api: &Api, timing: &Timing) -> Following {
     let run_dir = tempfile::tempdir().unwrap();
-    let state = State::new(NODE, Disk, run_dir.path());
-    Following { cluster: Cluster::start(api.client(), NODE, state, timing), _run_dir: run_dir }
+    let composer = Composer::kept_in(NODE, Disk, run_dir.path());
+    Following { cluster: Cluster::start(api.client(), NODE, composer, timing), _run_dir: run_dir }
 }
 
 impl Following {

@@ -9,9 +9,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use super::index::FileChange;
 use super::notices::{Scope, Which};
 use crate::source::document::{self, Object};
-use crate::source::objects::ConfigObject;
+use crate::source::objects::{Audience, ConfigObject, Fallback, Unreadable};
+use crate::source::reader::Interner;
 use flock_core::desired::{Place, Problem};
 
 /// A manifest larger than this is a mistake.
@@ -47,37 +49,80 @@ struct Stamp {
     changed: (i64, i64),
 }
 
+/// What a reading has changed.
+#[derive(Debug, Default)]
+pub(super) struct Changed {
+    /// Files whose objects are others now.
+    pub(super) objects: Vec<FileChange>,
+    /// Whether any file's problems are others now.
+    pub(super) problems: bool,
+}
+
+/// What a file said before it was read again.
+struct Told {
+    objects: Vec<(usize, Object)>,
+    problems: Vec<Problem>,
+    refusal: Option<Problem>,
+}
+
+impl Told {
+    fn of(file: &File) -> Self {
+        let File { objects, problems, refusal, .. } = file;
+        Self { objects: objects.clone(), problems: problems.clone(), refusal: refusal.clone() }
+    }
+}
+
+impl Changed {
+    fn add(&mut self, path: PathBuf, before: Told, file: &File) {
+        self.problems |= before.problems != file.problems || before.refusal != file.refusal;
+        if before.objects != file.objects {
+            self.objects.push(FileChange { path, before: before.objects, now: file.objects.clone() });
+        }
+    }
+}
+
 impl Files {
     /// Reads what has changed in the folder.
-    pub(super) fn read(&mut self, dir: &Path, scope: &Scope) -> io::Result<()> {
+    pub(super) fn read(&mut self, dir: &Path, scope: &Scope) -> io::Result<Changed> {
         let found = manifests(dir)?;
-        self.0.retain(|path, _| found.contains_key(path));
+        let mut changed = Changed::default();
+        let gone = self.0.extract_if(.., |path, _| !found.contains_key(path));
+        for (path, mut file) in gone.collect::<Vec<_>>() {
+            let before = Told::of(&file);
+            file.empty();
+            changed.add(path, before, &file);
+        }
         for (path, metadata) in found {
             let file = self.0.entry(path.clone()).or_default();
             // Whoever is writing it may have cut it to nothing first. What has said nothing yet has nothing to lose.
             let keeps = scope.unfinished.contains(&path) && !file.objects.is_empty();
-            if !keeps {
-                file.update(&path, &metadata, scope.which);
+            if !keeps && let Some(before) = file.update(&path, &metadata, scope.which) {
+                changed.add(path, before, file);
             }
         }
-        Ok(())
+        Ok(changed)
     }
 
-    /// The files by path.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&Path, &File)> {
-        self.0.iter().map(|(path, file)| (path.as_path(), file))
+    /// The files in the order of their names.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &File> {
+        self.0.values()
     }
 }
 
 impl File {
-    /// The objects, each with its line.
-    pub(super) fn objects(&self) -> &[(usize, Object)] {
-        &self.objects
-    }
-
-    /// Why the content is not obeyed, if it is not.
-    pub(super) fn refusal(&self) -> Option<&Problem> {
-        self.refusal.as_ref()
+    /// A file that cannot be read has the NodeConfigs that it had; if it never could be, it may have any.
+    pub(super) fn unreadable(&self) -> Vec<Unreadable> {
+        let Some(Problem { place, reason }) = &self.refusal else { return Vec::new() };
+        let unreadable =
+            |nodes, fallback| Unreadable { place: place.clone(), reason: reason.clone(), nodes, fallback };
+        if self.objects.is_empty() {
+            return vec![unreadable(Audience::Unknown, Fallback::Nothing)];
+        }
+        let earlier = self.objects.iter().filter_map(|(_, object)| match object {
+            Object::NodeConfig(config) => Some(config.nodes()),
+            _ => None,
+        });
+        earlier.map(|nodes| unreadable(nodes, Fallback::Earlier)).collect()
     }
 
     /// What is to be said about the content.
@@ -85,16 +130,24 @@ impl File {
         &self.problems
     }
 
-    /// `metadata` is from before the content is read: what is written in between differs from it the next time.
-    fn update(&mut self, path: &Path, metadata: &Metadata, which: Which) {
+    fn empty(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Reads the file if it looks another, and says what it said before. `metadata` is from before the content is read: what
+    /// is written in between differs from it the next time.
+    fn update(&mut self, path: &Path, metadata: &Metadata, which: Which) -> Option<Told> {
         let stamp = Stamp::of(metadata);
         if which == Which::Changed && self.stamp == Some(stamp) {
-            return;
+            return None;
         }
         let content = read_text(path, metadata.len());
         self.stamp = Some(stamp).filter(|stamp| content.is_ok() && stamp.tells(SystemTime::now()));
+        if content.as_ref().is_ok_and(|content| *content == self.content && self.problems.is_empty()) {
+            return None;
+        }
+        let before = Told::of(self);
         match content {
-            Ok(content) if content == self.content && self.problems.is_empty() => {}
             Ok(content) => {
                 self.take(path, &content);
                 self.content = content;
@@ -107,6 +160,7 @@ impl File {
                 self.refusal = self.problems.first().cloned();
             }
         }
+        Some(before)
     }
 
     fn take(&mut self, path: &Path, content: &str) {
@@ -115,8 +169,9 @@ impl File {
         let mut remarks = Vec::new();
         let place = |line| Place::File { path: path.to_owned(), line: Some(line) };
         let problem = |line, reason| Problem { place: place(line), reason };
+        let mut interner = Interner::default();
         for document in document::split(content) {
-            match document.read() {
+            match document.read_with(&mut interner) {
                 Ok(reading) => {
                     let line = document.first_line();
                     objects.extend(reading.object.map(|object| (line, located(object, place(line)))));

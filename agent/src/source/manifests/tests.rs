@@ -2,6 +2,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::time::Duration;
 
+use flock_core::feed::Changes;
 use flock_core::pod::Readiness;
 
 use super::*;
@@ -138,15 +139,22 @@ fn namespaces_have_labels_only_where_there_is_a_document() {
     let manifests = Manifests::open(dir.path(), "node-a").unwrap();
     let desired = desired(&manifests);
     assert_eq!(desired.namespaces.keys().collect::<Vec<_>>(), ["dns"]);
-    let labels: Vec<&str> = desired.namespaces["dns"].keys().map(String::as_str).collect();
+    let labels: Vec<&str> = desired.namespaces["dns"].iter().map(|(key, _)| &**key).collect();
     assert_eq!(labels, ["kubernetes.io/metadata.name", "team"]);
 }
 
 #[test]
 fn pods_of_other_nodes_are_known_too() {
-    let dir = folder(&[("a.yaml", &format!("{POD}spec: {{nodeName: node-b}}\n"))]);
+    let there = format!("{POD}spec: {{nodeName: node-b}}\n");
+    let claiming = there.replace("web-0}", "web-0, annotations: {flock.fritzlab.net/anycast: 192.0.2.53}}");
+    let dir = folder(&[("a.yaml", &claiming), ("b.yaml", &there.replace("web-0", "web-1"))]);
     let manifests = Manifests::open(dir.path(), "node-a").unwrap();
     assert_eq!(pod(&manifests).unwrap().node.as_deref(), Some("node-b"));
+    let peers: Vec<(String, String)> = manifests.feed().peers(|_, peers| {
+        peers.iter().map(|(name, peer)| (name.name.to_string(), peer.node.to_string())).collect()
+    });
+    let on_b = |name: &str| (name.to_owned(), "node-b".to_owned());
+    assert_eq!(peers, [on_b("web-0"), on_b("web-1")]);
 }
 
 #[test]
@@ -172,7 +180,8 @@ fn what_is_not_served_is_said() {
 
 #[test]
 fn a_missing_folder_is_an_error() {
-    assert!(Manifests::open(Path::new("/nonexistent"), "node-a").is_err());
+    let dir = folder(&[]);
+    assert!(Manifests::open(&dir.path().join("nonexistent"), "node-a").is_err());
 }
 
 #[test]
@@ -198,7 +207,7 @@ fn every_change_is_seen_however_quickly_it_follows_another() {
         // The same size each time, and most of them within one tick of the file system's clock.
         fs::write(&path, pod_with(number, "True")).unwrap();
         manifests.read(&Scope::default()).unwrap();
-        assert_eq!(pod(&manifests).unwrap().labels["number"], number.to_string());
+        assert_eq!(pod(&manifests).unwrap().labels.get("number"), Some(&*number.to_string()));
     }
 }
 
@@ -226,7 +235,7 @@ async fn the_last_of_many_changes_is_read_and_none_takes_the_pod_away() {
         assert!(pod(&manifests).is_some());
     }
     let last = |desired: &Desired| {
-        let number = desired.pods.values().all(|pod| pod.labels["number"] == "300");
+        let number = desired.pods.values().all(|pod| pod.labels.get("number") == Some("300"));
         number && desired.node.as_ref().is_some_and(|node| node.pools.v6[0].net().prefix_len() == 68)
     };
     until(&manifests, last).await;
@@ -270,4 +279,81 @@ fn templates_and_nodes_in_the_folder_make_the_nodes_configuration() {
     assert_eq!(desired.cluster.iter().map(ToString::to_string).collect::<Vec<_>>(), ["10.244.2.0/24"]);
     assert_eq!(desired.machines.iter().map(ToString::to_string).collect::<Vec<_>>(), ["192.0.2.2"]);
     assert_eq!(problems(&manifests), [] as [String; 0]);
+}
+
+/// A pod of another node.
+fn peer(number: usize, label: &str) -> String {
+    format!(
+        "apiVersion: v1\nkind: Pod\nmetadata: {{name: peer-{number}, labels: {{app: {label}}}}}\nspec: {{nodeName: node-b}}\n"
+    )
+}
+
+/// With so many peers, each in a file, what a label change of one costs that claims nothing.
+fn cost_of_a_label(peers: usize) -> Work {
+    let dir = folder(&[("node.yaml", NODE)]);
+    for number in 0..peers {
+        fs::write(dir.path().join(format!("peer-{number}.yaml")), peer(number, "web")).unwrap();
+    }
+    let manifests = Manifests::open(dir.path(), "node-a").unwrap();
+    let (mut feed, mut desired) = (manifests.feed(), manifests.desired());
+    feed.peers(|_, store| assert_eq!(store.iter().count(), peers));
+    desired.borrow_and_update();
+    let before = manifests.work();
+    for round in 0..5 {
+        put(dir.path(), "peer-0.yaml", &peer(0, &format!("web-{round}")));
+        manifests.read(&Scope::default()).unwrap();
+        let told = feed.peers(|changes, _| match changes {
+            Changes::Since(changes) => changes.len(),
+            Changes::Relisted => panic!("read again"),
+        });
+        assert_eq!(told, 1);
+    }
+    assert!(!desired.has_changed().unwrap(), "no consumer of the Desired is woken");
+    let after = manifests.work();
+    Work {
+        compositions: after.compositions - before.compositions,
+        publications: after.publications - before.publications,
+        objects: after.objects - before.objects,
+    }
+}
+
+#[test]
+fn a_label_of_a_peer_that_claims_nothing_costs_one_look_at_it_however_many_there_are() {
+    let expected = Work { compositions: 0, publications: 0, objects: 5 };
+    assert_eq!(cost_of_a_label(10), expected);
+    assert_eq!(cost_of_a_label(10_000), expected);
+}
+
+#[test]
+fn a_pod_that_moves_to_another_node_is_no_pod_of_this_one_any_more() {
+    let there = |rest: &str| {
+        format!("{POD}spec: {{nodeName: node-b}}\n").replace("web-0}", &format!("web-0{rest}}}"))
+    };
+    let claiming = there(", annotations: {flock.fritzlab.net/anycast: \"2001:db8:53::1\"}");
+    let dir = folder(&[("a.yaml", POD)]);
+    let manifests = Manifests::open(dir.path(), "node-a").unwrap();
+    for (content, pods, node) in [(&*claiming, 1, Some("node-b")), (&*there(""), 0, None), (POD, 1, None)] {
+        put(dir.path(), "a.yaml", content);
+        manifests.read(&Scope::default()).unwrap();
+        let desired = desired(&manifests);
+        let found = desired.pods.values().next().and_then(|pod| pod.node.as_deref());
+        assert_eq!((desired.pods.len(), found), (pods, node), "{content}");
+    }
+}
+
+#[test]
+fn when_the_first_of_two_objects_goes_the_second_one_counts() {
+    let named = |team: &str| NAMESPACE.replace("network", team);
+    let dir = folder(&[("a.yaml", &named("first")), ("b.yaml", &named("second"))]);
+    let manifests = Manifests::open(dir.path(), "node-a").unwrap();
+    let team = |manifests: &Manifests| {
+        desired(manifests).namespaces.get("dns").and_then(|labels| labels.get("team").map(str::to_owned))
+    };
+    assert_eq!((team(&manifests).as_deref(), problems(&manifests).len()), (Some("first"), 1));
+    fs::remove_file(dir.path().join("a.yaml")).unwrap();
+    manifests.read(&Scope::default()).unwrap();
+    assert_eq!((team(&manifests).as_deref(), problems(&manifests).len()), (Some("second"), 0));
+    fs::remove_file(dir.path().join("b.yaml")).unwrap();
+    manifests.read(&Scope::default()).unwrap();
+    assert_eq!(team(&manifests), None);
 }

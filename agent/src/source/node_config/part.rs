@@ -5,29 +5,31 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::{FieldError, check};
-use crate::source::document::reason::one_line;
 use crate::source::field::{Path, number};
 use crate::source::objects::{ConfigObject, Template};
+use crate::source::reader::{ReadError, one_line, plain};
 use crate::source::selector::label_selector;
 
 /// More would only be a typing error.
 const PRIORITIES: std::ops::RangeInclusive<i64> = -1_000_000..=1_000_000;
 
 /// Reads a NodeConfig whose `spec` is as somebody wrote it: afterwards it is checked, and what makes it a template is
-/// in `template`.
+/// in `template`. Beside it the fields that this release does not serve.
 ///
 /// # Errors
 /// The path of the first field that is to be changed, and why.
-pub(in crate::source) fn part(mut object: ConfigObject) -> Result<ConfigObject, FieldError> {
-    without_nulls(&mut object.spec);
-    let spec: NodeConfigSpec = typed(&object.spec)?;
-    object.template = template(&spec)?;
-    check(spec)?;
+pub(in crate::source) fn part(
+    mut object: ConfigObject,
+) -> Result<(ConfigObject, Vec<&'static str>), ReadError> {
+    let spec: NodeConfigSpec = typed(&object.spec).map_err(ReadError::Shape)?;
+    let unserved = spec.unserved();
+    object.template = template(&spec).map_err(ReadError::Value)?;
+    check(spec).map_err(ReadError::Value)?;
     if let Value::Object(fields) = &mut object.spec {
         fields.remove("nodeSelector");
         fields.remove("priority");
     }
-    Ok(object)
+    Ok((object, unserved))
 }
 
 /// A `spec` as its type.
@@ -38,7 +40,7 @@ pub(in crate::source) fn typed<T: DeserializeOwned>(spec: &Value) -> Result<T, F
     serde_path_to_error::deserialize(spec).map_err(|error| {
         let path = error.path().to_string();
         let field = if path == "." { "spec".to_owned() } else { format!("spec.{path}") };
-        FieldError { field: one_line(&field), reason: one_line(&error.into_inner().to_string()) }
+        FieldError { field: one_line(&field), reason: plain(&error.into_inner().to_string()) }
     })
 }
 
@@ -79,9 +81,10 @@ mod tests {
     use super::*;
     use flock_core::desired::Place;
 
-    fn read(spec: Value) -> Result<ConfigObject, String> {
-        part(ConfigObject::new("rack-1", Place::Composition(String::new()), spec))
-            .map_err(|error| error.to_string())
+    fn read(mut spec: Value) -> Result<ConfigObject, String> {
+        without_nulls(&mut spec);
+        let object = part(ConfigObject::new("rack-1", Place::Composition(String::new()), spec));
+        object.map(|(object, _)| object).map_err(|error| error.to_string())
     }
 
     #[test]

@@ -38,7 +38,8 @@ fn what_the_reader_refuses_is_named_by_its_field_too() {
         ("anycast: Keep", "spec.anycast: ", "mapping"),
         ("anycast: {established: Keep}", "spec.anycast.established: ", "unknown field"),
         ("anycast: {establishedConnections: keep}", "spec.anycast.establishedConnections: ", "Keep, Move"),
-        ("anycast: {holdDown: 5}", "spec.anycast.holdDown: ", "write numbers with units"),
+        ("anycast: {holdDown: 5}", "spec.anycast.holdDown: ", "expected a string"),
+        ("anycast: {holdDown: \"5\"}", "spec.anycast.holdDown: ", "write numbers with units"),
         ("anycast: {holdDown: -1s}", "spec.anycast.holdDown: ", "is not a duration"),
     ];
     for (field, path, words) in cases {

@@ -3,6 +3,13 @@
 use super::*;
 use crate::store::Disk;
 
+/// What becomes of objects, kept for a restart.
+fn saved(mut composer: Composer, objects: Objects) -> Desired {
+    let desired = composer.compose(objects, vec![]);
+    composer.unsaved().into_iter().for_each(Save::run);
+    desired
+}
+
 fn good() -> Objects {
     objects([own(NODE, json!({"cidr6": ["2001:db8:b::/64"], "mtu": 1400}))])
 }
@@ -34,10 +41,10 @@ fn what_is_taken_away_on_purpose_does_not_stay() {
 fn an_agent_that_starts_while_the_configuration_is_bad_goes_on_with_the_last_good_one() {
     let dir = tempfile::tempdir().unwrap();
     let open = || Composer::kept_in(NODE, Disk, dir.path());
-    let before = open().compose(good(), vec![]);
+    let before = saved(open(), good());
     let mode = std::fs::metadata(dir.path().join("node-config.json")).unwrap().permissions();
     assert_eq!(std::os::unix::fs::PermissionsExt::mode(&mode) & 0o777, 0o600);
-    let after = open().compose(bad(), vec![]);
+    let after = saved(open(), bad());
     assert_eq!(after.node, before.node);
     assert!(after.config.refused.is_some());
     assert_eq!(
@@ -52,9 +59,9 @@ fn pod_cidrs_are_part_of_what_is_kept() {
     let dir = tempfile::tempdir().unwrap();
     let open = || Composer::kept_in(NODE, Disk, dir.path());
     let given = |spec| with_node(objects([own(NODE, spec)]), NODE, node(&[], &["10.244.1.0/24"]));
-    open().compose(given(json!({"mtu": 1400})), vec![]);
+    let _ = saved(open(), given(json!({"mtu": 1400})));
     let gone = objects([own(NODE, json!({"bgp": {}}))]);
-    assert_eq!(pools(&open().compose(gone, vec![])), ["10.244.1.0/24"]);
+    assert_eq!(pools(&saved(open(), gone)), ["10.244.1.0/24"]);
 }
 
 #[test]
@@ -74,7 +81,7 @@ fn a_file_that_makes_no_sense_is_as_if_there_were_none() {
 fn what_is_forgotten_is_forgotten_over_a_restart() {
     let dir = tempfile::tempdir().unwrap();
     let open = || Composer::kept_in(NODE, Disk, dir.path());
-    open().compose(good(), vec![]);
-    open().compose(Objects::default(), vec![]);
-    assert_eq!(open().compose(bad(), vec![]).node, None);
+    saved(open(), good());
+    saved(open(), Objects::default());
+    assert_eq!(saved(open(), bad()).node, None);
 }

@@ -24,8 +24,12 @@ fn merged(layers: &[Value]) -> Value {
     let templates: Vec<ConfigObject> =
         templates.enumerate().map(|(index, t)| ConfigObject { name: index.to_string(), ..t }).collect();
     let objects = super::objects(templates);
-    let inputs =
-        Inputs { nodes: objects.nodes, configs: objects.configs, unread: vec![], servers: BTreeSet::new() };
+    let inputs = Inputs {
+        nodes: objects.nodes,
+        configs: objects.configs,
+        unreadable: vec![],
+        servers: BTreeSet::new(),
+    };
     Value::Object(merge::merge(&Layers::of(&inputs, NODE)).spec)
 }
 

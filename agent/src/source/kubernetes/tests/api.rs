@@ -34,6 +34,8 @@ pub(super) enum Mood {
     Old,
     /// Takes the request and says nothing.
     Silent,
+    /// Its storage is an old backup: it knows none of the versions that were seen.
+    Restored(u16),
 }
 
 /// The API server.
@@ -148,9 +150,14 @@ impl Api {
             (Mood::Silent, _) => std::future::pending().await,
             (_, Some((namespace, name))) => self.one(&format!("{namespace}/{name}")),
             (Mood::Old, _) if query.has("sendInitialEvents") => refusal(422),
+            (Mood::Restored(code), _)
+                if query.get("resourceVersion").is_some_and(|version| !version.is_empty()) =>
+            {
+                refusal_saying(code, "Too large resource version: 9, current: 1")
+            }
             _ if query.has("watch") => self.watch(collection, &query),
             (Mood::Old, _) => self.page(collection, &query),
-            (Mood::Good, _) => self.page(collection, &query),
+            (Mood::Good | Mood::Restored(_), _) => self.page(collection, &query),
         }
     }
 
@@ -284,7 +291,11 @@ fn line(kind: &str, object: &Value) -> String {
 }
 
 fn refusal(code: u16) -> Response<Body> {
-    let status = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code, "reason": "Because", "message": format!("refused with {code}")});
+    refusal_saying(code, &format!("refused with {code}"))
+}
+
+fn refusal_saying(code: u16, message: &str) -> Response<Body> {
+    let status = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code, "reason": "Because", "message": message});
     let mut response = Response::new(Body::from(status.to_string()));
     *response.status_mut() = StatusCode::from_u16(code).unwrap();
     response

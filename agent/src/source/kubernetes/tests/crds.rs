@@ -2,6 +2,9 @@
 
 use super::api::{CONFIGS, Mood, NODES, POOLS};
 use super::*;
+use crate::source::kubernetes::health::Verdict;
+use crate::source::stores::Kinds;
+use jiff::Timestamp;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_flocks_kinds_pods_get_addresses_of_pod_cidrs_and_people_are_told() {
@@ -43,22 +46,21 @@ async fn kinds_that_go_away_later_take_nothing_with_them() {
 
 #[test]
 fn a_missing_permission_is_named_and_counts_as_empty_only_when_it_lasts() {
-    let dir = tempfile::tempdir().unwrap();
-    let mut state = State::new(NODE, Disk, dir.path());
-    let forbidden = Failure { code: Some(403), reason: "nodeconfigs is forbidden".to_owned() };
+    let mut health = Health::default();
+    let forbidden = Failure { code: Some(403), ..Failure::of("nodeconfigs is forbidden") };
     let at = |second| Timestamp::from_second(second).unwrap();
     for (second, expected) in
         [(0, Verdict::Wait), (4, Verdict::Wait), (5, Verdict::Empty), (6, Verdict::Empty)]
     {
-        assert_eq!(state.failing(What::NodeConfigs, &forbidden, at(second)).1, expected, "{second}");
+        assert_eq!(health.failing(Kind::NodeConfigs, false, &forbidden, at(second)).1, expected, "{second}");
     }
-    assert_eq!(state.failing(What::Pods, &forbidden, at(0)).1, Verdict::Wait);
+    assert_eq!(health.failing(Kind::Pods, false, &forbidden, at(0)).1, Verdict::Wait);
     assert_eq!(
-        state.failing(What::Pods, &forbidden, at(100)).1,
+        health.failing(Kind::Pods, false, &forbidden, at(100)).1,
         Verdict::Wait,
         "without pods nothing can be done"
     );
-    let trouble = state.trouble().unwrap();
+    let trouble = health.trouble(&Kinds::default()).unwrap();
     assert_eq!(
         trouble,
         "API server: this node's pods cannot be followed since 1970-01-01T00:00:00Z: nodeconfigs is forbidden"
@@ -71,9 +73,14 @@ async fn an_agent_that_starts_while_it_may_not_read_configs_goes_on_with_the_las
     api.put(NODES, node());
     api.put(CONFIGS, config(NODE, json!({"mtu": 1400})));
     let run_dir = tempfile::tempdir().unwrap();
-    let start = || Cluster::start(api.client(), NODE, State::new(NODE, Disk, run_dir.path()), &timing());
+    let composer = || Composer::kept_in(NODE, Disk, run_dir.path());
+    let start = || Cluster::start(api.client(), NODE, composer(), &timing());
     let before = start();
     before.known().await;
+    let kept = run_dir.path().join("node-config.json");
+    while !kept.exists() {
+        sleep(Duration::from_millis(2)).await;
+    }
     api.mood(CONFIGS, Mood::Refuses(404));
     let after = start();
     tokio::time::timeout(PATIENCE, after.known()).await.unwrap();

@@ -42,15 +42,14 @@ async fn of_other_nodes_pods_those_that_claim_anycast_addresses_are_wanted_and_a
     let dns = &desired.pods[&pod_name("dns")];
     assert_eq!((dns.node.as_deref(), dns.readiness), (Some("node-b"), Readiness::Ready));
     assert!(desired.pods.contains_key(&pod_name("mine")));
-    let peers = |following: &Following| {
-        following.cluster.peers(|peers| {
-            peers.map(|(name, peer)| (name.name.clone(), Arc::clone(peer))).collect::<Vec<_>>()
-        })
-    };
-    let all = peers(&following);
-    assert_eq!(all.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["dns", "plain"]);
+    let all: Vec<_> = following
+        .cluster
+        .feed()
+        .peers(|_, peers| peers.iter().map(|(name, peer)| (name.name.clone(), Arc::clone(peer))).collect());
+    assert_eq!(all.iter().map(|(name, _)| &**name).collect::<Vec<_>>(), ["dns", "plain"]);
     let plain = &all[1].1;
-    assert_eq!((&*plain.node, &*plain.labels[0].0, &*plain.labels[0].1), ("node-b", "app", "web"));
+    assert_eq!((&*plain.node, plain.labels.get("app")), ("node-b", Some("web")));
+    assert_eq!((plain.named_ports.len(), plain.claims.as_ref()), (0, None));
     assert_eq!(
         (plain.v6, plain.v4),
         (Some("2001:db8::7".parse().unwrap()), Some("192.0.2.7".parse().unwrap()))
@@ -139,8 +138,7 @@ async fn an_answer_that_is_older_than_what_the_watch_has_seen_changes_nothing() 
     following.until(|desired| desired.pods.is_empty()).await;
     let mut stale = ready(pod("web-0", NODE), "True");
     stale["metadata"]["resourceVersion"] = version.to_string().into();
-    let stale = serde_json::value::to_raw_value(&stale).unwrap();
-    assert_eq!(following.cluster.state().pods.refreshed(&stale), Change::Same);
+    assert_eq!(following.cluster.refreshed(&stale.to_string()), Concerns::Feeds);
 }
 
 #[tokio::test(flavor = "multi_thread")]

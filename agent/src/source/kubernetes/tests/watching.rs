@@ -77,11 +77,69 @@ fn a_stale_watch_is_known_to_be_one_within_a_minute() {
 
 #[test]
 fn own_and_other_pods_are_asked_for_by_field() {
-    let fields = |what: What| what.collection("node-a").fields.unwrap();
-    assert_eq!(fields(What::Node), "metadata.name=node-a");
-    assert_eq!(fields(What::Pods), "spec.nodeName=node-a");
+    let fields = |kind: Kind| Query::of(kind, "node-a").fields.unwrap();
+    assert_eq!(fields(Kind::Nodes), "metadata.name=node-a");
+    assert_eq!(fields(Kind::Pods), "spec.nodeName=node-a");
     assert_eq!(
-        fields(What::Peers),
+        fields(Kind::Peers),
         "spec.nodeName!=node-a,spec.nodeName!=,status.phase!=Succeeded,status.phase!=Failed"
     );
+}
+
+/// The requests for NodeConfigs that have these words.
+fn asked(api: &Api, words: &str) -> usize {
+    let requests = api.requests();
+    requests.iter().filter(|request| request.starts_with(CONFIGS) && request.contains(words)).count()
+}
+
+async fn until(what: impl Fn() -> bool) {
+    let wait = async {
+        while !what() {
+            sleep(Duration::from_millis(2)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, wait).await.expect("in time");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_api_server_that_is_busy_is_not_asked_for_a_list_on_top() {
+    for code in [401, 403, 500, 503] {
+        let api = Api::start().await;
+        api.put(NODES, node());
+        let timing = Timing { watch: Duration::from_secs(1), ..timing() };
+        let following = follow_with(&api, &timing);
+        following.known().await;
+        api.mood(CONFIGS, Mood::Refuses(code));
+        until(|| asked(&api, "watch=") > 12).await;
+        assert_eq!(asked(&api, "sendInitialEvents"), 1, "{code}");
+        assert_eq!(asked(&api, "limit="), 0, "{code}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_old_backup_of_the_api_servers_storage_is_listed_anew() {
+    for code in [400, 504] {
+        let api = Api::start().await;
+        api.put(NODES, node());
+        let timing = Timing { watch: Duration::from_secs(1), ..timing() };
+        let following = follow_with(&api, &timing);
+        following.known().await;
+        api.mood(CONFIGS, Mood::Restored(code));
+        until(|| asked(&api, "sendInitialEvents") > 1).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_are_not_asked_for_for_ever() {
+    let api = Api::start().await;
+    api.put(NODES, node());
+    api.mood(CONFIGS, Mood::Old);
+    let timing = Timing { watch: Duration::from_secs(1), ..timing() };
+    let following = follow_with(&api, &timing);
+    following.known().await;
+    assert_eq!((asked(&api, "sendInitialEvents"), asked(&api, "limit=") > 0), (1, true));
+    api.mood(CONFIGS, Mood::Good);
+    sleep(timing.pages).await;
+    api.compact();
+    until(|| asked(&api, "sendInitialEvents") > 1).await;
 }

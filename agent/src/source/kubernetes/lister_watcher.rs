@@ -3,10 +3,11 @@
 //! The list comes as the beginning of the watch (`sendInitialEvents`, KEP-3157): one object at a time, so that ten thousand
 //! pods never are in memory as text. An API server that cannot do that gives pages.
 //!
-//! kube's own `watcher` is not used: it does not say when a watch that failed works again, and it waits for an answer for
-//! as long as TCP does. Here a connection that was cut without a word is given up [`Timing::watch`] + [`Timing::margin`]
-//! after the watch began, and the next attempt has [`Timing::open`] to be answered: 45 + 4 + 8 s, so that within a minute
-//! either it is fresh or it is known not to be.
+//! kube's own `watcher` is not used. It ends an idle watch in time by now (`next_with_idle_timeout`), but it gives no event
+//! when a watch that failed works again, it waits for the answer to a new watch without a bound, and it does not fall back
+//! from a list in the watch to pages. Here a connection that was cut without a word is given up [`Timing::watch`] +
+//! [`Timing::margin`] after the watch began, and the next attempt has [`Timing::open`] to be answered: 45 + 4 + 8 s, so that
+//! within a minute either it is fresh or it is known not to be.
 
 mod failure;
 mod timing;
@@ -24,75 +25,99 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_stream::{Stream, StreamExt as _};
 
+use crate::source::reader::Meta;
+use crate::source::stores::{Kind, Row};
+
 pub(super) use self::failure::Failure;
 pub(super) use self::timing::Timing;
 use self::timing::with_jitter;
 
-/// What is followed.
+/// What the API server is asked for.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Collection {
-    /// As `/api/v1/pods`.
-    pub(super) path: &'static str,
+pub(super) struct Query {
+    path: &'static str,
     /// Field selector.
     pub(super) fields: Option<String>,
-    /// Nothing but `metadata` is asked for.
-    pub(super) metadata_only: bool,
+    metadata_only: bool,
 }
 
-/// Who takes in what is seen.
-pub(super) trait Sink: Send {
+impl Query {
+    /// The objects of a kind, for the agent of this node.
+    pub(super) fn of(kind: Kind, node: &str) -> Self {
+        let Row { path, fields, metadata_only, .. } = kind.row();
+        Self { path, fields: fields.map(|fields| fields.replace("{node}", node)), metadata_only }
+    }
+}
+
+/// An object as the API server has sent it.
+#[derive(Debug)]
+pub(super) struct Object<'a> {
+    pub(super) meta: Meta,
+    /// JSON.
+    pub(super) text: &'a str,
+}
+
+impl<'a> Object<'a> {
+    pub(super) fn of(object: &'a RawValue) -> Self {
+        Self { meta: Meta::of(object.get()), text: object.get() }
+    }
+}
+
+/// Who takes in what is listed and watched.
+pub(super) trait Handler: Send {
     /// A list begins.
     fn begin(&mut self);
     /// An object of the list.
-    fn listed(&mut self, object: &RawValue);
+    fn listed(&mut self, object: &Object<'_>);
     /// The list is complete; what was not in it is not there.
     fn complete(&mut self, version: &str);
     /// An object is new, or is another now.
-    fn applied(&mut self, object: &RawValue);
+    fn applied(&mut self, object: &Object<'_>);
     /// An object is not there, or not meant, any more.
-    fn deleted(&mut self, object: &RawValue);
+    fn deleted(&mut self, object: &Object<'_>);
     /// From now on changes are seen.
     fn following(&mut self);
     /// Nothing is seen.
     fn failing(&mut self, failure: Failure);
 }
 
-/// Follows a collection.
-pub(super) struct Follower<S> {
+/// Lists and watches a collection.
+pub(super) struct ListerWatcher<H> {
     client: Client,
-    collection: Collection,
+    query: Query,
     timing: Timing,
-    sink: S,
+    handler: H,
     /// Told whenever any collection can be followed: then others may be, too.
     working: Arc<Notify>,
-    at: Place,
+    at: Position,
 }
 
-/// Where a follower is.
+/// How far it is.
 #[derive(Debug, Default)]
-struct Place {
+struct Position {
     /// What is seen already; none: nothing, so a list is due.
     version: Option<String>,
-    /// The API server cannot begin a watch with a list.
-    pages: bool,
+    /// The API server could not begin a watch with a list: until then it is asked for pages.
+    pages_until: Option<Instant>,
     /// When the watch began, if it did.
     begun: Option<Instant>,
-    /// How often in a row the API server has refused to go on from there.
-    refused: u32,
+    /// How often the API server has said that it does not know so late a version, since it last did.
+    ahead: u32,
 }
 
-/// Refused so often, a list is tried instead: an old backup of the API server's storage knows no later version.
-const MOST_REFUSALS: u32 = 4;
+/// After so many, a list is due: an old backup of the API server's storage was restored. One such answer may be of a replica
+/// that lags.
+const MOST_AHEAD: u32 = 4;
 
-impl<S: Sink> Follower<S> {
+impl<H: Handler> ListerWatcher<H> {
     pub(super) fn new(
         client: Client,
-        collection: Collection,
+        query: Query,
         timing: Timing,
-        sink: S,
+        handler: H,
         working: Arc<Notify>,
     ) -> Self {
-        Self { client, collection, timing, sink, working, at: Place::default() }
+        Self { client, query, timing, handler, working, at: Position::default() }
     }
 
     /// Follows the collection, for ever.
@@ -100,13 +125,19 @@ impl<S: Sink> Follower<S> {
         let mut pause = self.timing.first_pause;
         loop {
             self.at.begun = None;
+            let mut asked_for = Duration::ZERO;
             if let Err(failure) = self.attempt().await {
-                self.sink.failing(failure);
+                asked_for = failure.retry_after;
+                self.handler.failing(failure);
             }
             if self.at.begun.is_some_and(|begun| begun.elapsed() >= self.timing.lasting) {
                 pause = self.timing.first_pause;
-                continue;
+                if asked_for.is_zero() {
+                    continue;
+                }
             }
+            // Who asks for time is given it, whatever works elsewhere.
+            sleep(asked_for).await;
             tokio::select! {
                 () = sleep(with_jitter(pause)) => {}
                 () = self.working.notified() => {}
@@ -116,39 +147,42 @@ impl<S: Sink> Follower<S> {
     }
 
     async fn attempt(&mut self) -> Result<(), Failure> {
-        if self.at.version.is_none() && !self.at.pages {
+        let pages = self.at.pages_until.is_some_and(|until| Instant::now() < until);
+        if self.at.version.is_none() && !pages {
             let outcome = self.watch().await;
             if self.at.version.is_some() || !outcome.as_ref().is_err_and(Failure::is_about_the_request) {
                 return outcome;
             }
-            self.at.pages = true;
+            self.at.pages_until = Some(Instant::now() + self.timing.pages);
         }
         if self.at.version.is_none() {
             self.list().await?;
         }
         let outcome = self.watch().await;
         match &outcome {
-            Err(failure) if failure.code.is_some() => self.at.refused += 1,
-            _ => self.at.refused = 0,
+            Err(failure) if failure.is_too_large_version() => self.at.ahead += 1,
+            // Says nothing of the version.
+            Err(_) => {}
+            Ok(()) => self.at.ahead = 0,
         }
-        if self.at.refused >= MOST_REFUSALS {
-            (self.at.version, self.at.refused) = (None, 0);
+        if self.at.ahead >= MOST_AHEAD {
+            (self.at.version, self.at.ahead) = (None, 0);
         }
         outcome
     }
 
     /// The list, in pages.
     async fn list(&mut self) -> Result<(), Failure> {
-        self.sink.begin();
+        self.handler.begin();
         let mut after = None;
         loop {
             let Page { metadata, items } = self.page(after.take()).await?;
-            items.iter().for_each(|object| self.sink.listed(object));
+            items.iter().for_each(|object| self.handler.listed(&Object::of(object)));
             drop(items);
             match metadata.continue_.filter(|token| !token.is_empty()) {
                 Some(token) => after = Some(token),
                 None => {
-                    self.sink.complete(&metadata.resource_version);
+                    self.handler.complete(&metadata.resource_version);
                     self.at.version = Some(metadata.resource_version);
                     return Ok(());
                 }
@@ -158,14 +192,14 @@ impl<S: Sink> Follower<S> {
 
     async fn page(&self, after: Option<String>) -> Result<Page, Failure> {
         let parameters = ListParams {
-            field_selector: self.collection.fields.clone(),
+            field_selector: self.query.fields.clone(),
             // A pod is some 10 KiB of text, which is in memory three times on the way.
             limit: Some(100),
             continue_token: after,
             ..ListParams::default()
         };
-        let request = Request::new(self.collection.path);
-        let request = if self.collection.metadata_only {
+        let request = Request::new(self.query.path);
+        let request = if self.query.metadata_only {
             request.list_metadata(&parameters)
         } else {
             request.list(&parameters)
@@ -188,27 +222,27 @@ impl<S: Sink> Follower<S> {
         let mut events = pin!(events);
         self.at.begun = Some(Instant::now());
         if self.at.version.is_none() {
-            self.sink.begin();
+            self.handler.begin();
             self.initial(events.as_mut()).await?;
         }
-        self.sink.following();
+        self.handler.following();
         self.working.notify_waiters();
         self.changes(events).await
     }
 
-    async fn open(&self) -> Result<impl Stream<Item = kube::Result<Event>> + use<S>, Failure> {
+    async fn open(&self) -> Result<impl Stream<Item = kube::Result<Event>> + use<H>, Failure> {
         let initial = self.at.version.is_none();
         let seconds = self.timing.watch + if initial { self.timing.gap } else { Duration::ZERO };
         let parameters = WatchParams {
-            field_selector: self.collection.fields.clone(),
+            field_selector: self.query.fields.clone(),
             timeout: Some(u32::try_from(seconds.as_secs().max(1)).unwrap_or(u32::MAX)),
             bookmarks: true,
             send_initial_events: initial,
             label_selector: None,
         };
         let version = self.at.version.as_deref().unwrap_or_default();
-        let request = Request::new(self.collection.path);
-        let request = if self.collection.metadata_only {
+        let request = Request::new(self.query.path);
+        let request = if self.query.metadata_only {
             request.watch_metadata(&parameters, version)
         } else {
             request.watch(&parameters, version)
@@ -229,9 +263,11 @@ impl<S: Sink> Follower<S> {
             match next
                 .ok_or_else(|| Failure::of("the API server ended the list before it was complete"))??
             {
-                WatchEvent::Added(object) | WatchEvent::Modified(object) => self.sink.listed(&object),
+                WatchEvent::Added(object) | WatchEvent::Modified(object) => {
+                    self.handler.listed(&Object::of(&object));
+                }
                 WatchEvent::Bookmark(mark) if mark.metadata.annotations.contains_key(END_OF_LIST) => {
-                    self.sink.complete(&mark.metadata.resource_version);
+                    self.handler.complete(&mark.metadata.resource_version);
                     self.at.version = Some(mark.metadata.resource_version);
                     return Ok(());
                 }
@@ -250,12 +286,14 @@ impl<S: Sink> Follower<S> {
         while let Ok(Some(event)) = timeout_at(end, events.next()).await {
             let version = match event? {
                 WatchEvent::Added(object) | WatchEvent::Modified(object) => {
-                    self.sink.applied(&object);
-                    version(&object)
+                    let object = Object::of(&object);
+                    self.handler.applied(&object);
+                    object.meta.resource_version
                 }
                 WatchEvent::Deleted(object) => {
-                    self.sink.deleted(&object);
-                    version(&object)
+                    let object = Object::of(&object);
+                    self.handler.deleted(&object);
+                    object.meta.resource_version
                 }
                 WatchEvent::Bookmark(mark) => Some(mark.metadata.resource_version),
                 WatchEvent::Error(status) => {
@@ -294,16 +332,5 @@ struct PageMeta {
     continue_: Option<String>,
 }
 
-/// `metadata.resourceVersion`: where the watch goes on from.
-fn version(object: &RawValue) -> Option<String> {
-    #[derive(Deserialize)]
-    struct Object {
-        metadata: Meta,
-    }
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Meta {
-        resource_version: Option<String>,
-    }
-    serde_json::from_str::<Object>(object.get()).ok()?.metadata.resource_version
-}
+#[cfg(test)]
+mod tests;

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use flock_crds::node_config::NodeConfigSpec;
 use flock_crds::selector::LabelSelector as Selector;
 use flock_crds::status::NodeConfigStatus;
 use flock_crds::{Kind as Schema, unknown_fields};
@@ -13,31 +12,24 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::super::shelf::{Kind, Meta, Reading};
-use super::pod::same;
-use super::{named, problem, unknown, whole};
+use super::{Meta, ReadError, Reader, problem, shaped, unknown};
 use crate::source::field::Path;
-use crate::source::node_config::{FieldError, part, typed, without_nulls};
-use crate::source::objects::{ConfigObject, Instead, Unread, Whom};
+use crate::source::node_config::{part, without_nulls};
+use crate::source::objects::{Audience, ConfigObject, Fallback, Unreadable};
 use crate::source::own::OwnConfig;
 use crate::source::selector::label_selector;
 use flock_core::desired::{Place, Problem};
-
-/// NodeConfigs, as one node reads them: another node's own are that node's to judge.
-#[derive(Debug)]
-pub(in crate::source::kubernetes) struct Configs {
-    pub(in crate::source::kubernetes) node: String,
-}
+use flock_core::feed::{Outcome, Parsed};
 
 /// What is kept of a NodeConfig.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(in crate::source::kubernetes) struct Config {
+pub(in crate::source) struct Config {
     /// As last read.
-    pub(in crate::source::kubernetes) config: Option<Arc<ConfigObject>>,
+    pub(in crate::source) config: Option<Arc<ConfigObject>>,
     /// Why what is written now cannot be read.
-    pub(in crate::source::kubernetes) unread: Option<Unread>,
+    pub(in crate::source) unreadable: Option<Unreadable>,
     /// What those ask about who write to it; only of the one that is named like the node.
-    pub(in crate::source::kubernetes) own: Option<Arc<OwnConfig>>,
+    pub(in crate::source) own: Option<Arc<OwnConfig>>,
 }
 
 /// An object, as far as it is asked about. Nothing that people write can make it unreadable.
@@ -63,27 +55,49 @@ struct Metadata {
     annotations: BTreeMap<String, String>,
 }
 
-impl Kind for Configs {
+/// Reads a NodeConfig by itself, with the fields that this release does not serve. A field that the schema does not know
+/// is refused.
+///
+/// # Errors
+/// The first field that cannot be read, and why.
+pub(in crate::source) fn node_config(text: &str) -> Result<(ConfigObject, Vec<&'static str>), ReadError> {
+    let mut document: Document = shaped(text)?;
+    without_nulls(&mut document.spec);
+    part(document.object())
+}
+
+/// NodeConfigs, as one node reads them: another node's own are that node's to judge.
+#[derive(Debug)]
+pub(in crate::source) struct ConfigReader {
+    node: String,
+}
+
+impl Reader for ConfigReader {
     type Key = String;
     type Value = Config;
 
-    fn key(&self, meta: &Meta) -> Option<String> {
-        named(meta)
+    fn of_node(node: &str) -> Self {
+        Self { node: node.to_owned() }
     }
 
-    fn read(&mut self, text: &str, former: Option<&Config>) -> Reading<Config> {
-        match whole::<Document>(text) {
+    fn key(&mut self, meta: &Meta) -> Option<String> {
+        meta.cluster_scoped()
+    }
+
+    fn read(&mut self, text: &str, former: Option<&Config>) -> Parsed<Config> {
+        match shaped::<Document>(text) {
             Ok(document) => self.document(document, former),
             Err(error) => {
-                let problems = vec![problem("NodeConfig", &super::name(text), &error.to_string())];
-                Reading { value: former.cloned(), problems }
+                let problems = vec![problem("NodeConfig", &Meta::of(text).name, &error.to_string())];
+                Parsed { outcome: Outcome::Unreadable, problems }
             }
         }
     }
 }
 
-impl Configs {
-    fn document(&self, mut document: Document, former: Option<&Config>) -> Reading<Config> {
+impl ConfigReader {
+    /// A newer release's fields are told and have no effect.
+    fn document(&self, mut document: Document, former: Option<&Config>) -> Parsed<Config> {
         let name = document.metadata.name.clone();
         without_nulls(&mut document.spec);
         let others_own = name != self.node && document.spec.get("nodeSelector").is_none();
@@ -91,21 +105,27 @@ impl Configs {
         if others_own {
             keep_only(&mut document.spec, &["cidr6", "cidr4"]);
         } else {
-            problems.extend(remarks(&name, &mut document.spec));
+            let unknown_fields = unknown_fields(Schema::NodeConfig, &mut document.spec).into_iter();
+            problems.extend(unknown_fields.map(|field| problem("NodeConfig", &name, &unknown(&field))));
         }
         let own = (name == self.node).then(|| Arc::new(document.own()));
         let object = document.object();
-        let nodes = whom(&object);
-        let mut value = match part(object.clone()) {
-            Ok(config) => Config { config: Some(same(config, former_config(former))), unread: None, own },
+        let value = match part(object.clone()) {
+            Ok((config, unserved)) => {
+                problems.extend(unserved.into_iter().map(|field| self::unserved(&name, field)));
+                Config { config: Some(Arc::new(config)), unreadable: None, own }
+            }
             Err(error) => {
                 problems.push(problem("NodeConfig", &name, &error.to_string()));
-                unreadable(&object, nodes, &error, former, own)
+                unreadable(&object, &error, former, own)
             }
         };
-        value.own = value.own.map(|own| same(Arc::unwrap_or_clone(own), former.and_then(|f| f.own.as_ref())));
-        Reading { value: Some(value), problems }
+        Parsed { outcome: Outcome::Value(value), problems }
     }
+}
+
+fn unserved(name: &str, field: &str) -> Problem {
+    problem("NodeConfig", name, &format!("spec.{field} is not served by this release: it has no effect"))
 }
 
 impl Document {
@@ -139,51 +159,41 @@ impl Document {
 /// What was read before stands in for it, with what is not written but observed.
 fn unreadable(
     object: &ConfigObject,
-    nodes: Whom,
-    error: &FieldError,
+    error: &ReadError,
     former: Option<&Config>,
     own: Option<Arc<OwnConfig>>,
 ) -> Config {
-    let former = former_config(former).cloned();
-    let instead = if former.is_some() { Instead::Earlier } else { Instead::Nothing };
-    let unread = Unread { place: object.place.clone(), reason: error.to_string(), nodes, instead };
+    let former = former.and_then(|former| former.config.as_ref());
+    let fallback = if former.is_some() { Fallback::Earlier } else { Fallback::Nothing };
+    let unreadable = Unreadable {
+        place: object.place.clone(),
+        reason: error.to_string(),
+        nodes: audience(object),
+        fallback,
+    };
     let config = former.map(|former| {
         Arc::new(ConfigObject {
             generation: object.generation,
             pools_in_use: object.pools_in_use.clone(),
             addresses: object.addresses.clone(),
-            ..(*former).clone()
+            ..(**former).clone()
         })
     });
-    Config { config, unread: Some(unread), own }
-}
-
-fn former_config(former: Option<&Config>) -> Option<&Arc<ConfigObject>> {
-    former.and_then(|former| former.config.as_ref())
+    Config { config, unreadable: Some(unreadable), own }
 }
 
 /// The nodes that it is for, as far as that can be read.
-fn whom(object: &ConfigObject) -> Whom {
-    let Some(selector) = object.spec.get("nodeSelector") else { return Whom::Named(object.name.clone()) };
+fn audience(object: &ConfigObject) -> Audience {
+    let Some(selector) = object.spec.get("nodeSelector") else { return Audience::Named(object.name.clone()) };
     let selector = Selector::deserialize(selector).ok();
     let selector = selector.and_then(|given| label_selector(&Path::new("spec"), given).ok());
-    selector.map_or(Whom::Unknown, Whom::Selected)
+    selector.map_or(Audience::Unknown, Audience::Selected)
 }
 
 fn keep_only(spec: &mut Value, fields: &[&str]) {
     if let Value::Object(spec) = spec {
         spec.retain(|field, _| fields.contains(&field.as_str()));
     }
-}
-
-/// What is accepted but has no effect; what no schema knows is taken out.
-fn remarks(name: &str, spec: &mut Value) -> Vec<Problem> {
-    let unknown = unknown_fields(Schema::NodeConfig, spec).into_iter().map(|field| unknown(&field));
-    let unserved = typed::<NodeConfigSpec>(spec).map(|spec| spec.unserved()).unwrap_or_default();
-    let unserved = unserved
-        .into_iter()
-        .map(|field| format!("spec.{field} is not served by this release: it has no effect"));
-    unknown.chain(unserved).map(|reason| problem("NodeConfig", name, &reason)).collect()
 }
 
 /// Agents of other releases write it: what cannot be read is left out.

@@ -1,4 +1,4 @@
-//! How long a follower waits.
+//! How long a lister-watcher waits.
 
 use std::time::Duration;
 
@@ -23,6 +23,9 @@ pub(in crate::source::kubernetes) struct Timing {
     pub(in crate::source::kubernetes) longest_pause: Duration,
     /// A watch that has lasted so long has worked: the next one begins at once.
     pub(in crate::source::kubernetes) lasting: Duration,
+    /// An API server that could not begin a watch with a list is not asked to for so long: it may have been busy, or be
+    /// another one by then.
+    pub(in crate::source::kubernetes) pages: Duration,
     /// The answer about one object, while a runtime waits.
     pub(in crate::source::kubernetes) refresh: Duration,
 }
@@ -38,6 +41,7 @@ impl Default for Timing {
             first_pause: Duration::from_millis(800),
             longest_pause: Duration::from_secs(30),
             lasting: Duration::from_secs(1),
+            pages: Duration::from_secs(300),
             refresh: Duration::from_secs(3),
         }
     }

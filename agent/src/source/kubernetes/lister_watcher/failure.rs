@@ -11,11 +11,19 @@ pub(in crate::source::kubernetes) struct Failure {
     pub(in crate::source::kubernetes) code: Option<u16>,
     /// For people.
     pub(in crate::source::kubernetes) reason: String,
+    /// How long the API server asks to be left alone.
+    pub(in crate::source::kubernetes) retry_after: Duration,
 }
+
+/// `k8s.io/apiserver/pkg/storage/errors.go`, `NewTooLargeResourceVersionError`.
+const TOO_LARGE: &str = "too large resource version";
+
+/// What a server that is busy means when it does not say (client-go's default, too).
+const BUSY: Duration = Duration::from_secs(1);
 
 impl Failure {
     pub(in crate::source::kubernetes) fn of(reason: impl ToString) -> Self {
-        Self { code: None, reason: reason.to_string() }
+        Self { code: None, reason: reason.to_string(), retry_after: Duration::ZERO }
     }
 
     pub(super) fn silence(waited: Duration) -> Self {
@@ -27,6 +35,11 @@ impl Failure {
         self.code == Some(410)
     }
 
+    /// It does not know so late a version: its storage is an old backup, or it is a replica that lags.
+    pub(super) fn is_too_large_version(&self) -> bool {
+        matches!(self.code, Some(400 | 504)) && self.reason.to_lowercase().contains(TOO_LARGE)
+    }
+
     /// It cannot do what was asked: 422 says that its feature gate is off, 500 that its etcd is older than 3.4.25.
     pub(super) fn is_about_the_request(&self) -> bool {
         matches!(self.code, Some(400 | 422 | 500))
@@ -36,7 +49,12 @@ impl Failure {
 impl From<Status> for Failure {
     fn from(status: Status) -> Self {
         let reason = if status.message.is_empty() { status.reason } else { status.message };
-        Self { code: Some(status.code), reason }
+        let said = status.details.map_or(0, |details| details.retry_after_seconds);
+        let retry_after = match (said, status.code) {
+            (0, 429) => BUSY,
+            (seconds, _) => Duration::from_secs(seconds.into()),
+        };
+        Self { code: Some(status.code), reason, retry_after }
     }
 }
 
