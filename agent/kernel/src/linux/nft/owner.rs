@@ -178,16 +178,18 @@ impl Owner {
         })
     }
 
+    /// A table is adopted by itself: in the transaction that does it, the kernel makes no base chain (EINVAL, for
+    /// `__NFT_TABLE_F_UPDATE`).
     fn carry_out(&mut self, table: &TableId, plan: &Plan) -> Result<(), Refused> {
-        if plan.batch.is_empty() && !plan.adopt {
-            return Ok(());
+        if plan.adopt {
+            self.transact(Some(table), &Batch::default())?;
         }
-        let transaction = Transaction {
-            adopt: plan.adopt.then_some(table),
-            batch: &plan.batch,
-            flags: self.flags,
-            generation: (!self.is_exclusive()).then_some(self.generation),
-        };
+        if plan.batch.is_empty() { Ok(()) } else { self.transact(None, &plan.batch) }
+    }
+
+    fn transact(&mut self, adopt: Option<&TableId>, batch: &Batch) -> Result<(), Refused> {
+        let generation = (!self.is_exclusive()).then_some(self.generation);
+        let transaction = Transaction { adopt, batch, flags: self.flags, generation };
         transaction.commit(&mut self.socket)?;
         self.generation = successor(self.generation);
         Ok(())
