@@ -171,4 +171,26 @@ mod tests {
     fn a_pod_of_its_own_is_its_own_workload() {
         assert_eq!(app(None, Some("x2x7q")), "web-6d4cf56db6-x2x7q");
     }
+
+    #[test]
+    fn annotations_are_read_once_and_what_cannot_be_obeyed_is_kept_as_an_error() {
+        let pod = || Pod::new(PodName::new("default", "web-0").unwrap());
+        let annotated = |key: &str, value: &str| {
+            pod().annotated(&BTreeMap::from([(format!("flock.fritzlab.net/{key}"), value.to_owned())]))
+        };
+        assert_eq!(annotated("anycast", "192.0.2.53").anycast(), ["192.0.2.53".parse::<IpAddr>().unwrap()]);
+        let bad = annotated("anycast", "nowhere");
+        assert_eq!((bad.requests.is_err(), bad.anycast()), (true, &[][..]));
+        assert_eq!(annotated("anicast", "192.0.2.53").warnings.len(), 1);
+    }
+
+    #[test]
+    fn a_pod_of_which_no_node_is_said_is_everywhere() {
+        let on = |node: Option<&str>| Pod {
+            node: node.map(Into::into),
+            ..Pod::new(PodName::new("default", "web-0").unwrap())
+        };
+        let found = [None, Some("node-a"), Some("node-b")].map(|node| on(node).is_on("node-a"));
+        assert_eq!(found, [true, true, false]);
+    }
 }
