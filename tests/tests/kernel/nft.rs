@@ -158,8 +158,11 @@ fn attributes(mut bytes: &[u8]) -> Vec<(u16, &[u8])> {
     all
 }
 
+/// An expression: its name, and its attributes by their numbers.
+type Expression = (String, Vec<(u16, Vec<u8>)>);
+
 /// Expressions without the one attribute that nft adds: the number that it has given a set itself, besides its name.
-fn comparable(expressions: &[u8]) -> Vec<(String, Vec<(u16, Vec<u8>)>)> {
+fn comparable(expressions: &[u8]) -> Vec<Expression> {
     let all = attributes(expressions).into_iter().map(|(_, expression)| {
         let parts = attributes(expression);
         let kind = String::from_utf8_lossy(parts[0].1).into_owned();

@@ -86,8 +86,10 @@ impl Files {
     pub(super) fn read(&mut self, dir: &Path, scope: &Scope) -> io::Result<Changed> {
         let found = manifests(dir)?;
         let mut changed = Changed::default();
-        let gone = self.0.extract_if(.., |path, _| !found.contains_key(path));
-        for (path, mut file) in gone.collect::<Vec<_>>() {
+        let (kept, gone): (BTreeMap<_, _>, BTreeMap<_, _>) =
+            std::mem::take(&mut self.0).into_iter().partition(|(path, _)| found.contains_key(path));
+        self.0 = kept;
+        for (path, mut file) in gone {
             let before = Told::of(&file);
             file.empty();
             changed.add(path, before, &file);

@@ -26,7 +26,9 @@ impl Claiming {
         match peers.changes(&mut self.cursor) {
             Changes::Since(changes) => {
                 *visited += changes.len() as u64;
-                changes.into_iter().fold(false, |changed, change| self.apply(change) || changed)
+                // All of them are applied, whichever is the first that changes something.
+                let changed = changes.into_iter().filter(|change| self.apply(change)).count();
+                changed > 0
             }
             Changes::Relisted => {
                 let claims = |(name, peer): (&PodName, &Arc<PeerPod>)| {
@@ -41,10 +43,10 @@ impl Claiming {
         }
     }
 
-    fn apply(&mut self, change: Change<PodName, PeerPod>) -> bool {
+    fn apply(&mut self, change: &Change<PodName, PeerPod>) -> bool {
         let (name, claims) = match change {
-            Change::Applied(name, peer) => (name, peer.claims.clone()),
-            Change::Deleted(name) => (name, None),
+            Change::Applied(name, peer) => (name.clone(), peer.claims.clone()),
+            Change::Deleted(name) => (name.clone(), None),
         };
         let former = match &claims {
             Some(pod) => self.pods.insert(name, Arc::clone(pod)),
