@@ -60,7 +60,6 @@ pub enum Withheld {
 }
 
 impl Withheld {
-    /// In words.
     pub fn as_str(&self) -> &'static str {
         match self {
             Withheld::NoRoute => "the kernel has no route to its pods yet",

@@ -60,7 +60,6 @@ pub struct Config {
     pub run_dir: PathBuf,
     /// The time between two sweeps, and at least between the two looks that make an orphan.
     pub sweep_interval: Duration,
-    /// Who runs BIRD.
     pub bird: Bird,
     /// Where metrics are served; none: nowhere.
     pub metrics: Option<SocketAddr>,
@@ -74,16 +73,13 @@ pub struct Config {
 pub enum Origin {
     /// A folder of manifests.
     Manifests(PathBuf),
-    /// An API server.
     Kubernetes {
-        /// Where it is.
         access: Access,
         /// The namespace that the agent runs in: that of its Secrets.
         namespace: String,
     },
 }
 
-/// Who runs BIRD.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Bird {
     /// Somebody else, beside the agent.
@@ -123,7 +119,7 @@ pub async fn run<K: Kernel>(config: Config, kernel: K, files: impl Files) -> any
             };
             let desired = agent.attachments.follow_desired();
             let reading = source::secrets::follow(parts.client.clone(), namespace, desired, secrets_read);
-            tokio::spawn(until_raised(shutdown.clone(), reading));
+            tokio::spawn(until_cancelled(shutdown.clone(), reading));
             report::start(parts, &shutdown);
             agent.run(secrets, shutdown).await
         }
@@ -188,7 +184,6 @@ impl<K: Kernel, S: Source> Agent<K, S> {
         }
     }
 
-    /// Serves until `shutdown`.
     async fn run(
         self,
         secrets: watch::Receiver<Secrets>,
@@ -202,9 +197,9 @@ impl<K: Kernel, S: Source> Agent<K, S> {
             looked,
             sweep_interval: config.sweep_interval,
         };
-        let reconciling = tokio::spawn(reconciler.run(raised(shutdown.clone())));
+        let reconciling = tokio::spawn(reconciler.run(cancelled(shutdown.clone())));
         let publisher = Publisher { attachments: Arc::clone(&attachments) };
-        tokio::spawn(publisher.run(raised(shutdown.clone())));
+        tokio::spawn(publisher.run(cancelled(shutdown.clone())));
         // BIRD is started with what is there, whether the source is known or not.
         let conf = ConfFiles::open(Disk, &config.run_dir)?;
         start_supervisor(&config, conf.last_good(), &shutdown);
@@ -218,14 +213,14 @@ impl<K: Kernel, S: Source> Agent<K, S> {
             looked: seen,
             shutdown: shutdown.clone(),
         };
-        let acting = tokio::spawn(until_raised(shutdown.clone(), stage.act()));
+        let acting = tokio::spawn(until_cancelled(shutdown.clone(), stage.start_controllers()));
         let socket = socket(&config);
         let listener = listen(&socket)?;
         tracing::info!(node = config.node, socket = %socket.display(), version = env!("CARGO_PKG_VERSION"), "serving");
         // Runtimes that read it call the socket.
         if let Some(folders) = config.cni.clone() {
             let keeping = conflist::keep(folders, socket.clone(), attachments.follow_not_ready());
-            tokio::spawn(until_raised(shutdown.clone(), keeping));
+            tokio::spawn(until_cancelled(shutdown.clone(), keeping));
         }
         let parts = rpc::Parts {
             attachments,
@@ -235,7 +230,7 @@ impl<K: Kernel, S: Source> Agent<K, S> {
             unsteered: views.unsteered.subscribe(),
             bird: bird::socket(&config.run_dir),
         };
-        rpc::serve(parts, listener, raised(shutdown)).await?;
+        rpc::serve(parts, listener, cancelled(shutdown)).await?;
         reconciling.await.context("the reconcile loop died")?;
         acting.await.context("what follows from the source died")?;
         std::fs::remove_file(&socket).with_context(|| format!("cannot remove {}", socket.display()))?;
@@ -261,7 +256,7 @@ struct Stage<K, S> {
 
 impl<K: Kernel, S: Source> Stage<K, S> {
     /// Waits for the source, then starts all that acts on it.
-    async fn act(self) {
+    async fn start_controllers(self) {
         self.attachments.source().known().await;
         if let Some(reason) = self.attachments.not_ready() {
             tracing::warn!(reason, "not ready");
@@ -296,9 +291,9 @@ impl<K: Kernel, S: Source> Stage<K, S> {
         let announced = announcer.follow();
         tokio::spawn(forward(announcer.follow_view(), self.views.anycast.clone()));
         tokio::spawn(forward(steerer.follow(), self.views.unsteered.clone()));
-        tokio::spawn(programmer.run(groups, self.looked.clone(), raised(self.shutdown.clone())));
-        tokio::spawn(steerer.run(self.looked.clone(), raised(self.shutdown.clone())));
-        tokio::spawn(announcer.run(raised(self.shutdown.clone())));
+        tokio::spawn(programmer.run(groups, self.looked.clone(), cancelled(self.shutdown.clone())));
+        tokio::spawn(steerer.run(self.looked.clone(), cancelled(self.shutdown.clone())));
+        tokio::spawn(announcer.run(cancelled(self.shutdown.clone())));
         announced
     }
 
@@ -315,7 +310,7 @@ impl<K: Kernel, S: Source> Stage<K, S> {
         inputs.complete().await;
         let controller = Controller::new(inputs, self.conf, &self.config.run_dir);
         tokio::spawn(forward(controller.follow(), self.views.bgp));
-        tokio::spawn(controller.run(raised(self.shutdown)));
+        tokio::spawn(controller.run(cancelled(self.shutdown)));
     }
 }
 
@@ -337,7 +332,7 @@ fn start_supervisor(config: &Config, conf: PathBuf, shutdown: &watch::Receiver<b
         socket: bird::socket(&config.run_dir),
         run_dir: config.run_dir.clone(),
     };
-    let supervised = supervisor.run(raised(shutdown.clone()));
+    let supervised = supervisor.run(cancelled(shutdown.clone()));
     tokio::spawn(async move {
         if let Err(error) = supervised.await {
             tracing::error!(%error, "BIRD cannot be supervised");
@@ -362,7 +357,7 @@ fn start_metrics<K: Links + Node, S: Source>(
         not_ready: not_ready.borrow().clone(),
         loopback_waits: *loopback_waits.borrow(),
     };
-    tokio::spawn(metrics::serve(address, snapshot, raised(shutdown.clone())));
+    tokio::spawn(metrics::serve(address, snapshot, cancelled(shutdown.clone())));
 }
 
 /// Two agents would fight over every pod. The lock goes with the process, however it ends.
@@ -416,15 +411,15 @@ fn shutdown_signal() -> anyhow::Result<watch::Receiver<bool>> {
 }
 
 /// Waits for the shutdown.
-async fn raised(mut shutdown: watch::Receiver<bool>) {
+async fn cancelled(mut shutdown: watch::Receiver<bool>) {
     // An error means that the sender is gone: then too, stop.
     let _ = shutdown.wait_for(|stop| *stop).await;
 }
 
 /// Works until the shutdown.
-async fn until_raised(shutdown: watch::Receiver<bool>, work: impl Future<Output = ()>) {
+async fn until_cancelled(shutdown: watch::Receiver<bool>, work: impl Future<Output = ()>) {
     tokio::select! {
-        () = raised(shutdown) => {}
+        () = cancelled(shutdown) => {}
         () = work => {}
     }
 }

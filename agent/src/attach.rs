@@ -83,13 +83,9 @@ struct Table {
 
 /// What [`Attachments`] is made of.
 pub struct Parts<K, S> {
-    /// The node's kernel.
     pub kernel: K,
-    /// What is wanted.
     pub source: S,
-    /// What survives.
     pub store: Store,
-    /// The time.
     pub clock: Box<dyn Clock>,
     /// Where the plugin leaves the DELs that the agent missed.
     pub tombstones: PathBuf,
@@ -130,7 +126,6 @@ impl<K: Links + Node, S: Source> Attachments<K, S> {
         self.source.desired()
     }
 
-    /// The time.
     pub fn now(&self) -> jiff::Timestamp {
         self.clock.now()
     }
@@ -150,7 +145,6 @@ impl<K: Links + Node, S: Source> Attachments<K, S> {
         self.host.subscribe()
     }
 
-    /// Follows all records.
     pub fn follow_records(&self) -> watch::Receiver<Records> {
         self.table().records.follow()
     }
@@ -185,7 +179,6 @@ impl<K: Links + Node, S: Source> Attachments<K, S> {
         &self.source
     }
 
-    /// The node's kernel.
     pub fn kernel(&self) -> &K {
         &self.kernel
     }

@@ -44,7 +44,6 @@ const LOOK: Duration = Duration::from_millis(50);
 pub struct Stop {
     /// `RUN_DIR`, with BIRD's control socket and the marker.
     pub run_dir: PathBuf,
-    /// Why.
     pub purpose: Purpose,
     /// Of a drain: the time between the withdrawal and the end of the sessions, in which routers act on it.
     pub wait: Duration,
@@ -53,11 +52,9 @@ pub struct Stop {
 /// What was done, in order; for people, one line for each.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
-    /// The steps.
     pub steps: Vec<Step>,
 }
 
-/// One of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
     /// The marker could not be written; BIRD was stopped all the same.
@@ -76,7 +73,6 @@ pub enum Step {
     Killed(i32),
     /// BIRD was told to end with this command.
     Told(&'static str),
-    /// BIRD has ended.
     Ended,
 }
 
@@ -86,17 +82,10 @@ pub enum StopError {
     /// It cannot be asked.
     #[error(transparent)]
     Bird(#[from] BirdError),
-    /// It said no.
     #[error(
         "BIRD refuses {asked:?}: {said}; is the socket restricted? SIGTERM ends it too, without keeping routes"
     )]
-    Refused {
-        /// The command.
-        asked: String,
-        /// Its answer.
-        said: String,
-    },
-    /// It goes on.
+    Refused { asked: String, said: String },
     #[error("BIRD still listens on {} {END:?} after it was told to end; SIGKILL ends it, and peers keep its routes for their graceful restart time", .0.display())]
     Remains(PathBuf),
 }

@@ -26,7 +26,6 @@ const LOOK: Duration = Duration::from_secs(1);
 /// The file's permissions: there is no secret in it.
 const MODE: u32 = 0o644;
 
-/// The runtime's folders.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Folders {
     /// Network configurations: `/etc/cni/net.d`.
@@ -40,15 +39,15 @@ pub async fn keep(folders: Folders, socket: PathBuf, mut not_ready: watch::Recei
     if not_ready.wait_for(Option::is_none).await.is_err() {
         return;
     }
-    let mut keeper = Keeper::new(folders, socket);
+    let mut writer = ConflistWriter::new(folders, socket);
     loop {
         // Files, and perhaps another program's answer: nothing to wait for among the others.
         let looking = tokio::task::spawn_blocking(move || {
-            keeper.look();
-            keeper
+            writer.look();
+            writer
         });
         match looking.await {
-            Ok(back) => keeper = back,
+            Ok(back) => writer = back,
             Err(error) => return tracing::error!(%error, "the runtime's configuration is not kept any more"),
         }
         tokio::time::sleep(LOOK).await;
@@ -103,7 +102,7 @@ const CHAINED: &str = r#",
 
 /// What a look has found, and what it did about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Seen {
+enum Sync {
     /// The file is as it should be.
     Right,
     /// It was not there.
@@ -114,17 +113,16 @@ enum Seen {
     Failed(String),
 }
 
-/// Keeps the file.
-struct Keeper {
+struct ConflistWriter {
     folders: Folders,
     socket: PathBuf,
     /// What the last looks have found: only changes are logged.
-    seen: Option<Seen>,
+    seen: Option<Sync>,
     portmap: portmap::Watch,
     before_us: Option<String>,
 }
 
-impl Keeper {
+impl ConflistWriter {
     fn new(folders: Folders, socket: PathBuf) -> Self {
         let portmap = portmap::Watch::new(&folders.bin);
         Self { folders, socket, seen: None, portmap, before_us: None }
@@ -135,28 +133,28 @@ impl Keeper {
         let path = self.folders.conf.join(FILE);
         let seen = match put(&path, text.as_bytes()) {
             Ok(seen) => seen,
-            Err(error) => Seen::Failed(format!("{error}{}", replace::advice(&error))),
+            Err(error) => Sync::Failed(format!("{error}{}", replace::advice(&error))),
         };
         self.note(seen, &path);
         self.note_others();
     }
 
-    fn note(&mut self, seen: Seen, path: &Path) {
+    fn note(&mut self, seen: Sync, path: &Path) {
         let file = path.display();
         match &seen {
-            Seen::Written if self.seen.is_some() => {
+            Sync::Written if self.seen.is_some() => {
                 tracing::warn!(%file, "the runtime's configuration was gone: written again");
             }
-            Seen::Written => {
+            Sync::Written => {
                 tracing::info!(%file, "the node can take pods: the runtime's configuration is written")
             }
-            Seen::Rewritten => {
+            Sync::Rewritten => {
                 tracing::info!(%file, "the runtime's configuration said something else: written anew")
             }
-            Seen::Failed(error) if self.seen.as_ref() != Some(&seen) => {
+            Sync::Failed(error) if self.seen.as_ref() != Some(&seen) => {
                 tracing::error!(%file, error, "the runtime's configuration cannot be written: without it the node gets no pods");
             }
-            Seen::Right | Seen::Failed(_) => {}
+            Sync::Right | Sync::Failed(_) => {}
         }
         self.seen = Some(seen);
     }
@@ -179,9 +177,9 @@ impl Keeper {
 }
 
 /// Makes the file what it should be.
-fn put(path: &Path, text: &[u8]) -> io::Result<Seen> {
+fn put(path: &Path, text: &[u8]) -> io::Result<Sync> {
     let there = match fs::read(path) {
-        Ok(there) if there == text => return Ok(Seen::Right),
+        Ok(there) if there == text => return Ok(Sync::Right),
         Ok(_) => true,
         Err(error) => error.kind() != io::ErrorKind::NotFound,
     };
@@ -189,7 +187,7 @@ fn put(path: &Path, text: &[u8]) -> io::Result<Seen> {
         fs::create_dir_all(folder)?;
     }
     replace::replace(path, text, MODE)?;
-    Ok(if there { Seen::Rewritten } else { Seen::Written })
+    Ok(if there { Sync::Rewritten } else { Sync::Written })
 }
 
 /// The configuration that a runtime uses.

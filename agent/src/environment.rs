@@ -6,11 +6,9 @@ use tokio::time::Instant;
 
 /// The wall clock. Records and rests outlive the process, so a monotonic one would not do.
 pub trait Clock: Send + Sync + 'static {
-    /// Now.
     fn now(&self) -> Timestamp;
 }
 
-/// The system's clock.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemClock;
 

@@ -27,10 +27,8 @@ pub struct Install {
     pub plugin: Option<PathBuf>,
 }
 
-/// What was done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Installed {
-    /// There was none.
     New,
     /// Another one was there.
     Replaced,

@@ -13,7 +13,6 @@ pub struct Latencies {
 }
 
 impl Latencies {
-    /// Counts one.
     pub fn observe(&mut self, latency: Duration) {
         let bucket = BOUNDS.iter().position(|bound| latency <= Duration::from_millis(*bound));
         if let Some(count) = self.counts.get_mut(bucket.unwrap_or(BOUNDS.len())) {

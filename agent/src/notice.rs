@@ -6,7 +6,6 @@ use tokio::sync::mpsc;
 /// So many wait for the API server at most; more are lost, and the log has them all.
 const WAITING: usize = 256;
 
-/// One notice.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Notice {
     /// What it is about.
@@ -24,23 +23,18 @@ pub struct Notice {
 /// What a notice is about.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum About {
-    /// A pod.
     Pod {
-        /// Namespace and name.
         name: PodName,
         /// Its UID, where it is known.
         uid: Option<String>,
     },
-    /// This node.
     Node,
 }
 
 /// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Severity {
-    /// For information.
     Normal,
-    /// Somebody must act.
     Warning,
 }
 
@@ -60,7 +54,6 @@ impl Notices {
         Self(None)
     }
 
-    /// Tells one.
     pub fn tell(&self, notice: Notice) {
         let Some(sender) = &self.0 else { return };
         if let Err(error) = sender.try_send(notice) {

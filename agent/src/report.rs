@@ -41,7 +41,6 @@ pub struct Inputs {
     pub not_ready: watch::Receiver<Option<String>>,
     /// How full its pools are.
     pub usage: watch::Receiver<Vec<PoolUsage>>,
-    /// Its attachments.
     pub records: watch::Receiver<Records>,
     /// Its uplinks and addresses.
     pub host: watch::Receiver<NodeView>,
@@ -51,16 +50,12 @@ pub struct Inputs {
 
 /// What the API server is told of.
 pub struct Parts {
-    /// The connection.
     pub client: kube::Client,
-    /// The node's name.
     pub node: String,
     /// The node's own objects.
     pub own: OwnObjects,
     pub inputs: Inputs,
-    /// BIRD's control socket.
     pub bird: PathBuf,
-    /// What becomes Events.
     pub notices: mpsc::Receiver<Notice>,
 }
 

@@ -25,9 +25,7 @@ use crate::source::Source;
 
 /// What the service answers from.
 pub struct Parts<K, S> {
-    /// The attachments.
     pub attachments: Arc<Attachments<K, S>>,
-    /// The node's name.
     pub node: String,
     /// BGP, as it is.
     pub bgp: watch::Receiver<Arc<BgpView>>,
@@ -35,7 +33,6 @@ pub struct Parts<K, S> {
     pub anycast: watch::Receiver<Arc<AnycastView>>,
     /// Why established connections cannot be steered.
     pub unsteered: watch::Receiver<Option<String>>,
-    /// BIRD's control socket.
     pub bird: PathBuf,
 }
 

@@ -43,25 +43,19 @@ pub struct Contents {
 /// A file that was set aside.
 #[derive(Debug)]
 pub struct Damaged {
-    /// Where it was.
     pub file: PathBuf,
-    /// Where it is.
     pub kept: PathBuf,
-    /// Why.
     pub reason: String,
 }
 
 /// A step that failed.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// With a file.
     #[error("{action} {}: {cause}", path.display())]
     File {
         /// What was being done.
         action: &'static str,
-        /// To which file.
         path: PathBuf,
-        /// Why not.
         cause: io::Error,
     },
     /// A record that cannot be written as JSON.

@@ -32,7 +32,6 @@ const WAIT: Duration = Duration::from_secs(1);
 /// What flock is taken off, and how far.
 #[derive(Debug, Clone)]
 pub struct Uninstall {
-    /// The runtime's folders.
     pub folders: Folders,
     /// `RUN_DIR`.
     pub run_dir: PathBuf,

@@ -98,7 +98,7 @@ pub struct NodeConfigSpec {
 impl NodeConfigSpec {
     /// The fields of the API that are set but that this release does not serve. They are accepted, so that one
     /// document serves two releases, and must be reported.
-    pub fn unserved(&self) -> Vec<&'static str> {
+    pub fn unsupported(&self) -> Vec<&'static str> {
         let fields = [("masquerade", &self.masquerade), ("policy", &self.policy)];
         fields.into_iter().filter(|(_, value)| value.is_some()).map(|(name, _)| name).collect()
     }
@@ -223,7 +223,7 @@ spec:
         assert_eq!(config.spec.cidr6, [Prefix("2001:db8:a:1::/64".parse().unwrap())]);
         assert_eq!(config.spec.defaults, Defaults { ipv6: Some(true), ipv4: Some(false) });
         assert_eq!(config.spec.cooldown, Some("60s".parse().unwrap()));
-        assert_eq!(config.spec.unserved(), ["masquerade"]);
+        assert_eq!(config.spec.unsupported(), ["masquerade"]);
         assert_eq!(config.spec.claims, Some(Claims::Any));
         let anycast = AnycastSpec {
             established_connections: Some(EstablishedConnections::Move),

@@ -68,7 +68,7 @@ pub struct Announced {
     /// Anycast addresses, with the number of pods that serve each here.
     pub anycast: BTreeMap<IpAddr, NonZeroU32>,
     /// Addresses that pods have chosen themselves and that are in none of the node's prefixes.
-    pub fixed: BTreeSet<IpAddr>,
+    pub static_addresses: BTreeSet<IpAddr>,
 }
 
 /// A pod's part in an anycast address.

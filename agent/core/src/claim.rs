@@ -55,8 +55,8 @@ impl fmt::Display for Use {
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Claimed {
     /// On the interface: the first of each family is the attachment's own, the others come beside it.
-    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
-    pub addresses: BTreeSet<IpAddr>,
+    #[serde(rename = "addresses", skip_serializing_if = "BTreeSet::is_empty")]
+    pub static_addresses: BTreeSet<IpAddr>,
     /// On the pod's `lo`.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub anycast: BTreeSet<IpAddr>,
@@ -207,7 +207,7 @@ pub fn max_advertisers(pools: &[AddressPool], address: IpAddr) -> Option<NonZero
 /// # Errors
 /// When somebody else has the address, or nobody has set it aside for the pod's namespace.
 pub fn admit(pod: &PodName, usage: Use, address: IpAddr, registry: &Registry<'_>) -> Result<(), ClaimError> {
-    let problem = no_host(address)
+    let problem = not_a_host_address(address)
         .map(ClaimProblem::NoHost)
         .or_else(|| registry.infrastructure.contains(&address).then_some(ClaimProblem::Infrastructure))
         .or_else(|| in_ipam(usage, address, registry))
@@ -216,7 +216,7 @@ pub fn admit(pod: &PodName, usage: Use, address: IpAddr, registry: &Registry<'_>
     problem.map_or(Ok(()), |problem| Err(ClaimError { pod: pod.clone(), usage, address, problem }))
 }
 
-fn no_host(address: IpAddr) -> Option<&'static str> {
+fn not_a_host_address(address: IpAddr) -> Option<&'static str> {
     match address {
         _ if address.is_unspecified() => Some("the unspecified address"),
         _ if address.is_loopback() => Some("a loopback address"),

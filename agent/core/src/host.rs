@@ -13,6 +13,10 @@ use crate::link::{Fact, Mac};
 use crate::node::{NodePlan, Uplinks};
 use crate::prefix::Family;
 
+/// The routing-protocol number on every route that flock makes (`ip route show proto 70`). Free in
+/// `/etc/iproute2/rt_protos` and not known to be used by another network program.
+pub const ROUTE_PROTOCOL: u8 = 70;
+
 /// What the kernel holds of the node, read in one go.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct HostState {

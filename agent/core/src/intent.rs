@@ -23,23 +23,23 @@ pub struct PodIntent {
     v6: Vec<Cidr6>,
     v4: Vec<Cidr4>,
     algo: Option<IpAlgo>,
-    fixed: Fixed,
+    static_addresses: StaticAddresses,
     anycast: BTreeSet<IpAddr>,
 }
 
 /// Addresses that the pod names itself instead of having IPAM choose.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Fixed {
+pub struct StaticAddresses {
     /// In the place of IPAM's, as far as there are any.
     pub addresses: PodAddresses,
     /// Beside them.
-    pub extra: BTreeSet<IpAddr>,
+    pub further: BTreeSet<IpAddr>,
 }
 
-impl Fixed {
+impl StaticAddresses {
     /// All of them.
     pub fn iter(&self) -> impl Iterator<Item = IpAddr> {
-        self.addresses.iter().chain(self.extra.iter().copied())
+        self.addresses.iter().chain(self.further.iter().copied())
     }
 
     /// The first of each family is the pod's, the others come beside it.
@@ -54,8 +54,8 @@ impl Fixed {
         });
         let addresses = PodAddresses { v6, v4 };
         let first = |address: &IpAddr| addresses.iter().any(|own| own == *address);
-        let extra = listed.iter().filter(|address| !first(address)).copied().collect();
-        Self { addresses, extra }
+        let further = listed.iter().filter(|address| !first(address)).copied().collect();
+        Self { addresses, further }
     }
 
     fn has(&self, family: Family) -> bool {
@@ -75,8 +75,8 @@ impl PodIntent {
     }
 
     /// The addresses that it names itself. Whether it may have them is [`crate::claim`]'s question.
-    pub fn fixed(&self) -> &Fixed {
-        &self.fixed
+    pub fn static_addresses(&self) -> &StaticAddresses {
+        &self.static_addresses
     }
 
     /// The anycast addresses that it is to serve.
@@ -105,16 +105,16 @@ impl PodIntent {
             Family::IPv6 => !self.v6.is_empty(),
             Family::IPv4 => !self.v4.is_empty(),
         };
-        from_ipam || self.fixed.has(family)
+        from_ipam || self.static_addresses.has(family)
     }
 }
 
 /// Joins what the pod asks for with what the node has.
 pub fn resolve(plan: &NodePlan, pod: &Pod) -> Result<(PodIntent, Vec<Warning>), IntentError> {
     let (asked, mut warnings) = (pod.requests.clone()?, pod.warnings.clone());
-    let fixed = Fixed::of(&asked.addresses);
-    let wants_v6 = wants(plan, pod, Family::IPv6, asked.ipv6, &fixed)?;
-    let wants_v4 = wants(plan, pod, Family::IPv4, asked.ipv4, &fixed)?;
+    let static_addresses = StaticAddresses::of(&asked.addresses);
+    let wants_v6 = wants(plan, pod, Family::IPv6, asked.ipv6, &static_addresses)?;
+    let wants_v4 = wants(plan, pod, Family::IPv4, asked.ipv4, &static_addresses)?;
     if !wants_v6 && !wants_v4 {
         return Err(IntentError::NoFamily { pod: pod.name.clone(), node: plan.name.clone() });
     }
@@ -134,10 +134,18 @@ pub fn resolve(plan: &NodePlan, pod: &Pod) -> Result<(PodIntent, Vec<Warning>), 
     warnings.extend(concerns.into_iter().map(|concern| Warning { pod: pod.name.clone(), concern }));
     let intent = PodIntent {
         identity: Identity { pod: pod.name.clone(), app: pod.app().to_owned(), image: pod.image.clone() },
-        v6: if wants_v6 && !fixed.has(Family::IPv6) { ranges6(plan, pod, &asked.cidr6)? } else { Vec::new() },
-        v4: if wants_v4 && !fixed.has(Family::IPv4) { ranges4(plan, pod, &asked.cidr4)? } else { Vec::new() },
+        v6: if wants_v6 && !static_addresses.has(Family::IPv6) {
+            ranges6(plan, pod, &asked.cidr6)?
+        } else {
+            Vec::new()
+        },
+        v4: if wants_v4 && !static_addresses.has(Family::IPv4) {
+            ranges4(plan, pod, &asked.cidr4)?
+        } else {
+            Vec::new()
+        },
         algo,
-        fixed,
+        static_addresses,
         anycast: asked.anycast.into_iter().collect(),
     };
     Ok((intent, warnings))
@@ -150,13 +158,13 @@ fn wants(
     pod: &Pod,
     family: Family,
     annotation: Option<bool>,
-    fixed: &Fixed,
+    static_addresses: &StaticAddresses,
 ) -> Result<bool, IntentError> {
     let (default, has_pool) = match family {
         Family::IPv6 => (plan.defaults.v6, !plan.pools.v6.is_empty()),
         Family::IPv4 => (plan.defaults.v4, !plan.pools.v4.is_empty()),
     };
-    let has_pool = has_pool || fixed.has(family);
+    let has_pool = has_pool || static_addresses.has(family);
     let asked_by = match (annotation, default) {
         (Some(false), _) | (None, Some(false)) => return Ok(false),
         (None, None) => return Ok(has_pool),

@@ -63,7 +63,7 @@ pub struct Draw<'a> {
 pub struct Allocator {
     held: BTreeMap<AttachmentId, PodAddresses>,
     /// What attachments have beside.
-    extra: BTreeMap<AttachmentId, BTreeSet<IpAddr>>,
+    static_addresses: BTreeMap<AttachmentId, BTreeSet<IpAddr>>,
     v6: BTreeMap<Ipv6Addr, AttachmentId>,
     v4: BTreeMap<Ipv4Addr, AttachmentId>,
     cool_downs: CoolDowns,
@@ -83,17 +83,20 @@ impl Allocator {
         }
         let Draw { random, now, cooldown } = draw;
         self.cool_downs.set_clock(now);
-        let fixed = intent.fixed();
-        if let Some((address, owner)) = self.taken(fixed.iter(), id) {
+        let static_addresses = intent.static_addresses();
+        if let Some((address, owner)) = self.taken(static_addresses.iter(), id) {
             return Err(IpamError::Taken { pod: intent.pod().clone(), address, owner });
         }
         // Held before anything is drawn, so that nothing of it is drawn.
-        self.hold(id, fixed.addresses);
-        self.hold_extra(id, &fixed.extra);
+        self.hold(id, static_addresses.addresses);
+        self.hold_static(id, &static_addresses.further);
         let drawn = self.draw(intent, random, now, cooldown);
         match drawn {
             Ok(PodAddresses { v6, v4 }) => {
-                let addresses = PodAddresses { v6: v6.or(fixed.addresses.v6), v4: v4.or(fixed.addresses.v4) };
+                let addresses = PodAddresses {
+                    v6: v6.or(static_addresses.addresses.v6),
+                    v4: v4.or(static_addresses.addresses.v4),
+                };
                 self.hold(id, addresses);
                 Ok(addresses)
             }
@@ -139,8 +142,8 @@ impl Allocator {
     /// Takes the addresses of an attachment back which no pod has ever used: nothing begins to rest.
     pub fn forget(&mut self, id: &AttachmentId) -> Option<PodAddresses> {
         let addresses = self.held.remove(id)?;
-        let extra = self.extra.remove(id).unwrap_or_default();
-        for address in addresses.iter().chain(extra) {
+        let further = self.static_addresses.remove(id).unwrap_or_default();
+        for address in addresses.iter().chain(further) {
             match address {
                 IpAddr::V6(v6) => drop(self.v6.remove(&v6)),
                 IpAddr::V4(v4) => drop(self.v4.remove(&v4)),
@@ -155,17 +158,17 @@ impl Allocator {
         &mut self,
         id: &AttachmentId,
         addresses: PodAddresses,
-        extra: &BTreeSet<IpAddr>,
+        further: &BTreeSet<IpAddr>,
     ) -> Result<(), Conflict> {
         if let Some(held) = self.addresses(id).filter(|held| *held != addresses) {
             return Err(Conflict::Attachment { id: id.clone(), held, addresses });
         }
-        if let Some((address, owner)) = self.taken(addresses.iter().chain(extra.iter().copied()), id) {
+        if let Some((address, owner)) = self.taken(addresses.iter().chain(further.iter().copied()), id) {
             return Err(Conflict::Address { id: id.clone(), address, owner });
         }
         if addresses != PodAddresses::default() {
             self.hold(id, addresses);
-            self.hold_extra(id, extra);
+            self.hold_static(id, further);
         }
         Ok(())
     }
@@ -211,15 +214,15 @@ impl Allocator {
         addresses.v4.map(|v4| self.v4.insert(v4, id.clone()));
     }
 
-    fn hold_extra(&mut self, id: &AttachmentId, extra: &BTreeSet<IpAddr>) {
-        for address in extra {
+    fn hold_static(&mut self, id: &AttachmentId, further: &BTreeSet<IpAddr>) {
+        for address in further {
             match address {
                 IpAddr::V6(v6) => drop(self.v6.insert(*v6, id.clone())),
                 IpAddr::V4(v4) => drop(self.v4.insert(*v4, id.clone())),
             }
         }
-        if !extra.is_empty() {
-            self.extra.insert(id.clone(), extra.clone());
+        if !further.is_empty() {
+            self.static_addresses.insert(id.clone(), further.clone());
         }
     }
 }

@@ -71,7 +71,7 @@ impl LinkSpec {
     /// The addresses on the interface, the pod's own first.
     pub fn own(&self) -> impl Iterator<Item = IpAddr> {
         let first = |address: &IpAddr| self.addresses.iter().any(|own| own == *address);
-        let beside = self.claimed.addresses.iter().copied().filter(move |address| !first(address));
+        let beside = self.claimed.static_addresses.iter().copied().filter(move |address| !first(address));
         self.addresses.iter().chain(beside)
     }
 

@@ -238,5 +238,10 @@ impl fmt::Display for Cidr4 {
     }
 }
 
+/// Whether two prefixes have an address in common: prefixes overlap only if one lies in the other.
+pub fn overlap(a: &IpNet, b: &IpNet) -> bool {
+    a.contains(b) || b.contains(a)
+}
+
 #[cfg(test)]
 mod tests;

@@ -29,9 +29,7 @@ pub use node::Node;
 pub use routes::Routes;
 pub use steer::steer;
 
-/// The routing-protocol number on every route that flock makes (`ip route show proto 70`). Free in
-/// `/etc/iproute2/rt_protos` and not known to be used by another network program.
-pub const ROUTE_PROTOCOL: u8 = 70;
+pub use flock_core::host::ROUTE_PROTOCOL;
 
 /// The whole kernel of one node: a handle that is cheap to clone and to call from many tasks at once. Whoever needs
 /// one concern only asks for that one.

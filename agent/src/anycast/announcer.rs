@@ -114,7 +114,13 @@ impl Announcer {
         withheld.extend(held.keys().map(|address| (*address, Withheld::HeldDown)));
         self.due = held.values().min().map(|due| self.started + *due);
         wanted.retain(|address| announced.contains(address));
-        self.publish(groups, wanted, withheld, &fixed(&claimants, &desired, &ownership), &ownership);
+        self.publish(
+            groups,
+            wanted,
+            withheld,
+            &static_addresses(&claimants, &desired, &ownership),
+            &ownership,
+        );
     }
 
     /// The addresses that pods serve here and that this node is to advertise; and why others are not among them.
@@ -149,11 +155,14 @@ impl Announcer {
         groups: Groups,
         announced: BTreeSet<IpAddr>,
         withheld: BTreeMap<IpAddr, Withheld>,
-        fixed: &BTreeSet<IpAddr>,
+        static_addresses: &BTreeSet<IpAddr>,
         ownership: &Ownership,
     ) {
         let weight = |address: &IpAddr| Some((*address, groups.get(address)?.ready_pods()?));
-        let told = Announced { anycast: announced.iter().filter_map(weight).collect(), fixed: fixed.clone() };
+        let told = Announced {
+            anycast: announced.iter().filter_map(weight).collect(),
+            static_addresses: static_addresses.clone(),
+        };
         let claimable = ownership.claimable();
         self.announcement.send_if_modified(|current| {
             let changed = current.announced != told || current.claimable != claimable;
@@ -168,13 +177,13 @@ impl Announcer {
 }
 
 /// Addresses that pods have chosen themselves, still may have, and that the node's prefixes do not cover.
-fn fixed(claimants: &Claimants, desired: &Desired, ownership: &Ownership) -> BTreeSet<IpAddr> {
+fn static_addresses(claimants: &Claimants, desired: &Desired, ownership: &Ownership) -> BTreeSet<IpAddr> {
     let covered = |address: &IpAddr| {
         desired.node.as_ref().is_some_and(|node| node.pools.iter().any(|net| net.contains(address)))
     };
-    let named = claimants
-        .values()
-        .flat_map(|record| record.claimed.addresses.iter().map(move |address| (&record.pod, *address)));
+    let named = claimants.values().flat_map(|record| {
+        record.claimed.static_addresses.iter().map(move |address| (&record.pod, *address))
+    });
     named
         .filter(|(pod, address)| !covered(address) && ownership.problem(pod, Use::Static, *address).is_none())
         .map(|(_, address)| address)

@@ -73,7 +73,7 @@ fn every_pod_of_the_examples_may_have_what_it_asks_for() {
         for pod in text.split("\n---\n").filter_map(pod) {
             let (intent, warnings) = intent::resolve(desired.node.as_ref().unwrap(), &pod).unwrap();
             assert_eq!(warnings, []);
-            let named: BTreeSet<_> = intent.fixed().iter().collect();
+            let named: BTreeSet<_> = intent.static_addresses().iter().collect();
             assert!(!named.is_empty() || !intent.anycast().is_empty(), "{}", pod.name);
             ownership.admit_all(&pod.name, &named, intent.anycast()).unwrap();
             seen += 1;

@@ -12,10 +12,8 @@ use tokio::sync::watch;
 use super::Programmed;
 use crate::publish::publish_change;
 
-/// After a failure.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
 
-/// The programmer.
 pub struct Programmer<K> {
     kernel: K,
     programmed: watch::Sender<Programmed>,

@@ -16,14 +16,12 @@ use tokio::time::Instant;
 use crate::environment::sleep_until;
 use crate::publish::publish_change;
 
-/// After a failure.
 const TRY_AGAIN: Duration = Duration::from_secs(5);
 
 /// Between two looks at rules and routes that have not changed: a busy node's kernel tells of changes all the time. The
 /// table needs no looks: it is owned, or the kernel tells of others' changes.
 const APART: Duration = Duration::from_secs(1);
 
-/// The steerer.
 pub struct Steerer<K> {
     kernel: K,
     desired: watch::Receiver<Arc<Desired>>,

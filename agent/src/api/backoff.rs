@@ -11,7 +11,6 @@ use crate::environment::SystemRandom;
 /// The pause after the first failure; each further one is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 
-/// The longest pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// One thing that is done again and again.
@@ -34,7 +33,6 @@ impl Backoff {
         self.not_before
     }
 
-    /// It has worked.
     pub fn succeeded(&mut self) {
         if self.told.take().is_some() {
             tracing::info!("{}: works again", self.what);

@@ -18,9 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub struct Collection<'a>(pub &'a str);
 
 impl Collection<'static> {
-    /// Nodes.
     pub const NODES: Self = Self("/api/v1/nodes");
-    /// NodeConfigs.
     pub const NODE_CONFIGS: Self = Self("/apis/flock.fritzlab.net/v1alpha1/nodeconfigs");
 }
 
@@ -30,7 +28,6 @@ pub enum CallError {
     /// The API server says no.
     #[error("{}", .0.message)]
     Refused(Box<Status>),
-    /// It says nothing.
     #[error("no answer within {} s", PATIENCE.as_secs())]
     Silent,
     /// It cannot be asked.
@@ -90,13 +87,11 @@ impl From<kube::Error> for CallError {
     }
 }
 
-/// An object.
 pub async fn get(client: &Client, collection: Collection<'_>, name: &str) -> Result<Value, CallError> {
     let request = Request::new(collection.0).get(name, &GetParams::default());
     send(client, request.map_err(built)?).await
 }
 
-/// Makes an object.
 pub async fn create(client: &Client, collection: Collection<'_>, object: &Value) -> Result<Value, CallError> {
     let parameters = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
     let request = Request::new(collection.0).create(&parameters, object.to_string().into_bytes());

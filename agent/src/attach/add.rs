@@ -22,24 +22,19 @@ use crate::source::Source;
 /// What the runtime asks for.
 #[derive(Debug, Clone)]
 pub struct AddCall {
-    /// The attachment.
     pub id: AttachmentId,
     /// The pod's network namespace.
     pub netns: PathBuf,
-    /// The pod.
     pub pod: PodName,
     /// Its UID, where the runtime sends it.
     pub uid: Option<String>,
-    /// The network's name.
     pub network: String,
     /// What is known of the runtime's plugin for `lo`.
     pub loopback: Loopback,
 }
 
-/// The answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attached {
-    /// The attachment.
     pub record: Record,
     /// The link's MTU in bytes.
     pub mtu: u32,
@@ -209,7 +204,6 @@ impl<K: Links + Node, S: Source> Attachments<K, S> {
         Ok(Some(record))
     }
 
-    /// Intent, kernel, commit.
     async fn establish(
         &self,
         record: &Record,

@@ -15,7 +15,6 @@ use crate::source::Source;
 /// What the runtime wants checked.
 #[derive(Debug, Clone)]
 pub struct CheckCall {
-    /// The attachment.
     pub id: AttachmentId,
     /// The pod's network namespace.
     pub netns: PathBuf,
@@ -28,11 +27,9 @@ pub struct CheckCall {
 /// An attachment, desired beside observed.
 #[derive(Debug, Clone)]
 pub struct Inspection {
-    /// The record.
     pub record: Record,
     /// The MTU that it should have, in bytes.
     pub mtu: u32,
-    /// Each fact.
     pub facts: Vec<Comparison>,
 }
 

@@ -15,7 +15,7 @@ use crate::source::Source;
 impl<K: Links + Node, S: Source> Attachments<K, S> {
     /// Judges all claims of a pod that is to be attached, and gives its connections a mark.
     pub(super) fn claim(&self, intent: &PodIntent, table: &mut Table) -> Result<Claimed, AttachError> {
-        let addresses: BTreeSet<IpAddr> = intent.fixed().iter().collect();
+        let addresses: BTreeSet<IpAddr> = intent.static_addresses().iter().collect();
         let anycast = intent.anycast().clone();
         if addresses.is_empty() && anycast.is_empty() {
             return Ok(Claimed::default());
@@ -26,14 +26,14 @@ impl<K: Links + Node, S: Source> Attachments<K, S> {
             &anycast,
         )?;
         let slot = if anycast.is_empty() { None } else { Some(table.slot()?) };
-        Ok(Claimed { addresses, anycast, slot })
+        Ok(Claimed { static_addresses: addresses, anycast, slot })
     }
 
     /// The record of a link without one, with the anycast addresses that its pod's annotation names today: the kernel
     /// knows of them in the pod alone.
     pub(super) fn reclaim(&self, mut record: Record) -> Record {
         let desired = self.desired();
-        let pod = desired.pods.get(&record.pod);
+        let pod = desired.own_pod(&record.pod);
         let intent = pod.zip(desired.node.as_deref()).and_then(|(pod, node)| intent::resolve(node, pod).ok());
         record.claimed.anycast = intent.map(|(intent, _)| intent.anycast().clone()).unwrap_or_default();
         if !record.claimed.anycast.is_empty() {

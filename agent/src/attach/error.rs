@@ -12,7 +12,6 @@ use flock_rpc::error::CniCode;
 use crate::admission::AdmissionError;
 use crate::store::StoreError;
 
-/// A failed call.
 #[derive(Debug, thiserror::Error)]
 pub enum AttachError {
     /// The node cannot take pods at all.
@@ -21,7 +20,6 @@ pub enum AttachError {
     /// Nobody has told the agent of this pod.
     #[error("pod {pod} is not known: {advice}, or try again if it has just been made")]
     UnknownPod {
-        /// The pod.
         pod: PodName,
         /// What a person can do.
         advice: String,
@@ -29,7 +27,6 @@ pub enum AttachError {
     /// The runtime means an earlier or later pod of the same name.
     #[error("pod {pod} is known with UID {known}, not {asked}: try again")]
     OtherPod {
-        /// The pod.
         pod: PodName,
         /// The UID that the source gives.
         known: String,
@@ -51,7 +48,6 @@ pub enum AttachError {
     /// The store cannot be written.
     #[error("the agent's store: {0}: is the disk full?")]
     Store(#[from] StoreError),
-    /// The kernel refuses.
     #[error(transparent)]
     Kernel(#[from] KernelError),
     /// What the pod needs before its link comes up is not in force.
@@ -73,14 +69,8 @@ pub enum AttachError {
         /// What was found instead of one.
         found: String,
     },
-    /// CHECK found differences.
     #[error("attachment {id} is not as it should be: {}", drift.join("; "))]
-    Drift {
-        /// The attachment.
-        id: AttachmentId,
-        /// Each difference.
-        drift: Vec<String>,
-    },
+    Drift { id: AttachmentId, drift: Vec<String> },
     /// The namespace that the runtime named is not the attachment's.
     #[error("CNI_NETNS is {given}, the attachment was made in {known}", given = given.display(), known = known.display())]
     OtherNamespace {
@@ -94,7 +84,6 @@ pub enum AttachError {
     Several {
         /// How many were to be removed.
         total: usize,
-        /// Each failure.
         failures: Vec<String>,
     },
 }

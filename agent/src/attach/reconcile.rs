@@ -30,7 +30,6 @@ const APART: Duration = Duration::from_millis(200);
 pub struct Reconciler<K, S> {
     /// What it works on.
     pub attachments: Arc<Attachments<K, S>>,
-    /// The kernel's events.
     pub events: KernelEvents,
     /// Told of each look: others have things in the kernel too.
     pub looked: watch::Sender<()>,

@@ -61,7 +61,7 @@ impl<K: Links + Node, S: Source> Attachments<K, S> {
     fn take_in(&self, record: Record) {
         let mut table = self.table();
         if let Err(conflict) =
-            table.allocator.restore(&record.id, record.addresses, &record.claimed.addresses)
+            table.allocator.restore(&record.id, record.addresses, &record.claimed.static_addresses)
         {
             tracing::error!(attachment = %record.id, %conflict, "two attachments have one address; delete one of the two pods");
         }

@@ -28,58 +28,30 @@ const CONFIGURE: Duration = Duration::from_secs(30);
 pub enum BirdError {
     /// There is nobody at the socket.
     #[error("cannot connect to {}: {cause}; is BIRD running? it must be started with -s {}", socket.display(), socket.display())]
-    Connect {
-        /// BIRD's control socket.
-        socket: PathBuf,
-        /// Why not.
-        cause: io::Error,
-    },
+    Connect { socket: PathBuf, cause: io::Error },
     /// Somebody is, but says what BIRD does not.
     #[error("what listens on {} is not BIRD: it says {said:?}; is another program started with this socket?", socket.display())]
-    Stranger {
-        /// The socket.
-        socket: PathBuf,
-        /// Its greeting.
-        said: String,
-    },
+    Stranger { socket: PathBuf, said: String },
     /// What came is no answer.
     #[error("on {}, to {asked:?}: {cause}; see BIRD's log", socket.display())]
     Protocol {
-        /// BIRD's control socket.
         socket: PathBuf,
-        /// The command.
         asked: String,
         /// What is wrong with it.
         cause: ProtocolError,
     },
     /// The connection ended too early.
     #[error("BIRD closed {} before it answered {asked:?}; has it ended? see its log", socket.display())]
-    Closed {
-        /// BIRD's control socket.
-        socket: PathBuf,
-        /// The command.
-        asked: String,
-    },
-    /// No answer came.
+    Closed { socket: PathBuf, asked: String },
     #[error("BIRD on {} did not answer {asked:?} within {after:?}; if that goes on, restart it", socket.display())]
     Silent {
-        /// BIRD's control socket.
         socket: PathBuf,
-        /// The command.
         asked: String,
         /// The time that it had.
         after: Duration,
     },
-    /// The connection broke.
     #[error("the connection to BIRD on {} broke at {asked:?}: {cause}; has it ended? see its log", socket.display())]
-    Broken {
-        /// BIRD's control socket.
-        socket: PathBuf,
-        /// The command.
-        asked: String,
-        /// How.
-        cause: io::Error,
-    },
+    Broken { socket: PathBuf, asked: String, cause: io::Error },
     /// An earlier command was not answered, or not waited for.
     #[error("the connection to BIRD on {} is spent since an earlier command failed: connect again", .0.display())]
     Spent(PathBuf),

@@ -22,9 +22,7 @@ pub enum ConfError {
     File {
         /// What was being done.
         action: &'static str,
-        /// To which file.
         path: PathBuf,
-        /// Why not.
         cause: std::io::Error,
     },
     /// There is nothing to write.

@@ -18,7 +18,6 @@ pub enum Purpose {
 }
 
 impl Purpose {
-    /// In a word.
     pub fn as_str(self) -> &'static str {
         match self {
             Purpose::Rollout => "rollout",
@@ -52,7 +51,6 @@ impl Marker {
         self.path.exists()
     }
 
-    /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path
     }

@@ -32,20 +32,10 @@ pub struct Start {
 pub enum StartError {
     /// It was stopped on purpose, which is over, and the sign of it stays.
     #[error("cannot remove {}: {cause}; while it is there, BIRD is not configured", path.display())]
-    Marker {
-        /// The marker.
-        path: PathBuf,
-        /// Why not.
-        cause: io::Error,
-    },
+    Marker { path: PathBuf, cause: io::Error },
     /// There is no such program, or it is none.
     #[error("cannot execute {}: {cause}; is BIRD installed?", program.display())]
-    Execute {
-        /// The program.
-        program: PathBuf,
-        /// Why not.
-        cause: io::Error,
-    },
+    Execute { program: PathBuf, cause: io::Error },
 }
 
 /// Becomes BIRD as soon as there is a configuration: signals are then BIRD's, and so is the exit status.

@@ -37,9 +37,7 @@ const LOOK: Duration = Duration::from_secs(1);
 pub struct Supervisor {
     /// The program: `bird`, or a path.
     pub program: PathBuf,
-    /// Its configuration.
     pub conf: PathBuf,
-    /// Its control socket.
     pub socket: PathBuf,
     /// `RUN_DIR`: BIRD's log, process ID and the marker are in its folder `bird`.
     pub run_dir: PathBuf,
@@ -48,7 +46,6 @@ pub struct Supervisor {
 /// What is seen of BIRD.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Seen {
-    /// It answers.
     Answers(BirdVersion),
     /// It is there and does not answer, for this reason.
     Mute(String),
@@ -98,7 +95,6 @@ struct Watch {
 }
 
 impl Watch {
-    /// For ever.
     async fn keep_running(&mut self) {
         loop {
             let seen = self.look().await;

@@ -12,23 +12,21 @@ use crate::bird_stop::stop_reason::{self, Identity};
 
 /// An API server that is there answers at once. One that is not must not keep the hook: what is left of the pod's grace
 /// period is BIRD's.
-const PATIENCE: Duration = Duration::from_secs(3);
+const TIMEOUT: Duration = Duration::from_secs(3);
 
 /// A purpose, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decided {
-    /// The purpose.
     pub purpose: Purpose,
-    /// Why, for people.
     pub reason: String,
 }
 
 /// Asks, and decides. It always comes to a decision, within some seconds.
 pub async fn decide(access: &Access, identity: &Identity) -> Decided {
-    match tokio::time::timeout(PATIENCE, ask(access, identity)).await {
+    match tokio::time::timeout(TIMEOUT, ask(access, identity)).await {
         Ok(Ok((node, owner))) => decided(stop_reason(&node, &owner)),
         Ok(Err(error)) => in_doubt(&format!("{error:#}")),
-        Err(_) => in_doubt(&format!("no answer within {PATIENCE:?}")),
+        Err(_) => in_doubt(&format!("no answer within {TIMEOUT:?}")),
     }
 }
 

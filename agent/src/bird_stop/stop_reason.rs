@@ -6,14 +6,10 @@ use serde_json::Value;
 
 use crate::api::call::{self, CallError, Collection};
 
-/// Who asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
-    /// The node's name.
     pub node: String,
-    /// The pod's namespace.
     pub namespace: String,
-    /// The pod's name.
     pub pod: String,
 }
 

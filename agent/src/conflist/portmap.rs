@@ -8,11 +8,10 @@ use std::time::{Duration, Instant, SystemTime};
 
 use serde::Deserialize;
 
-/// Its name.
 pub(super) const PORTMAP: &str = "portmap";
 
 /// It answers within milliseconds.
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How often it is looked after while it runs.
 const GLANCE: Duration = Duration::from_millis(5);
@@ -24,9 +23,7 @@ pub(super) enum Portmap {
     Current,
     /// It speaks 1.0.0, or cannot be asked.
     Old,
-    /// Not even that.
     Ancient,
-    /// There is none.
     Missing,
 }
 
@@ -112,7 +109,7 @@ fn answer(plugin: &Path) -> io::Result<String> {
 
 /// Its answer is shorter than what a pipe holds, so it need not be read meanwhile.
 fn wait(child: &mut Child) -> io::Result<()> {
-    let until = Instant::now() + PATIENCE;
+    let until = Instant::now() + TIMEOUT;
     while child.try_wait()?.is_none() {
         if Instant::now() >= until {
             child.kill()?;

@@ -23,8 +23,8 @@ fn node(portmap: bool) -> Node {
 }
 
 impl Node {
-    fn keeper(&self) -> Keeper {
-        Keeper::new(self.folders.clone(), PathBuf::from("/run/flock/agent.sock"))
+    fn writer(&self) -> ConflistWriter {
+        ConflistWriter::new(self.folders.clone(), PathBuf::from("/run/flock/agent.sock"))
     }
 
     fn file(&self) -> PathBuf {
@@ -37,9 +37,9 @@ impl Node {
 }
 
 /// What a look sees.
-fn look(keeper: &mut Keeper) -> Seen {
-    keeper.look();
-    keeper.seen.clone().unwrap()
+fn look(writer: &mut ConflistWriter) -> Sync {
+    writer.look();
+    writer.seen.clone().unwrap()
 }
 
 #[test]
@@ -74,27 +74,27 @@ fn a_chain_is_as_old_as_its_oldest_plugin() {
 #[test]
 fn it_is_written_once_with_the_folder_and_put_back() {
     let node = node(true);
-    let mut keeper = node.keeper();
-    assert_eq!(look(&mut keeper), Seen::Written);
+    let mut writer = node.writer();
+    assert_eq!(look(&mut writer), Sync::Written);
     let text = node.text();
-    assert_eq!(look(&mut keeper), Seen::Right);
+    assert_eq!(look(&mut writer), Sync::Right);
     fs::remove_file(node.file()).unwrap();
-    assert_eq!(look(&mut keeper), Seen::Written);
+    assert_eq!(look(&mut writer), Sync::Written);
     fs::write(node.file(), "{}").unwrap();
-    assert_eq!(look(&mut keeper), Seen::Rewritten);
+    assert_eq!(look(&mut writer), Sync::Rewritten);
     assert_eq!(node.text(), text);
     fs::remove_dir_all(&node.folders.conf).unwrap();
-    assert_eq!(look(&mut keeper), Seen::Written);
+    assert_eq!(look(&mut writer), Sync::Written);
 }
 
 #[test]
 fn portmap_is_chained_as_soon_as_it_is_there() {
     let node = node(false);
-    let mut keeper = node.keeper();
-    look(&mut keeper);
+    let mut writer = node.writer();
+    look(&mut writer);
     assert!(!node.text().contains(PORTMAP));
     fs::write(node.folders.bin.join(PORTMAP), "").unwrap();
-    assert_eq!(look(&mut keeper), Seen::Rewritten);
+    assert_eq!(look(&mut writer), Sync::Rewritten);
     assert!(node.text().contains(PORTMAP));
 }
 
@@ -102,26 +102,26 @@ fn portmap_is_chained_as_soon_as_it_is_there() {
 fn a_folder_that_cannot_be_written_to_is_a_failure_that_is_tried_again() {
     let node = node(true);
     fs::write(&node.folders.conf, "a file in the folder's place").unwrap();
-    let mut keeper = node.keeper();
-    assert!(matches!(look(&mut keeper), Seen::Failed(_)));
+    let mut writer = node.writer();
+    assert!(matches!(look(&mut writer), Sync::Failed(_)));
     fs::remove_file(&node.folders.conf).unwrap();
-    assert_eq!(look(&mut keeper), Seen::Written);
+    assert_eq!(look(&mut writer), Sync::Written);
 }
 
 #[test]
 fn the_runtime_uses_the_first_configuration() {
     let node = node(true);
-    let mut keeper = node.keeper();
-    look(&mut keeper);
-    assert_eq!(keeper.before_us, None);
+    let mut writer = node.writer();
+    look(&mut writer);
+    assert_eq!(writer.before_us, None);
     for name in ["10-calico.conflist", "00-readme.txt", ".00-hidden.new"] {
         fs::write(node.folders.conf.join(name), "").unwrap();
-        keeper.look();
-        assert_eq!(keeper.before_us, None, "{name}");
+        writer.look();
+        assert_eq!(writer.before_us, None, "{name}");
     }
     fs::write(node.folders.conf.join("00-multus.conf"), "").unwrap();
-    keeper.look();
-    assert_eq!(keeper.before_us.as_deref(), Some("00-multus.conf"));
+    writer.look();
+    assert_eq!(writer.before_us.as_deref(), Some("00-multus.conf"));
 }
 
 /// containerd ignores Create events, and what is renamed in from another folder is one (`IN_MOVED_TO` alone): it loads a
@@ -133,7 +133,7 @@ fn the_runtime_sees_one_rename_within_its_folder() {
     let (sender, events) = std::sync::mpsc::channel();
     let mut watcher = notify::recommended_watcher(sender).unwrap();
     watcher.watch(&node.folders.conf, RecursiveMode::NonRecursive).unwrap();
-    node.keeper().look();
+    node.writer().look();
     let started = Instant::now();
     let seen: Vec<Event> = std::iter::from_fn(|| events.recv_timeout(Duration::from_secs(10)).ok())
         .map(Result::unwrap)

@@ -1,6 +1,6 @@
 //! Anycast in the words of NodeConfig `status.anycast`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::Path;
 
@@ -10,41 +10,43 @@ use flock_core::pod::Readiness;
 use flock_core::prefix::Family;
 use flock_core::record::{Record, Records};
 use flock_crds::anycast::{AnycastPodStatus, AnycastStatus};
-use jiff::Timestamp;
 
 use crate::anycast::AnycastView;
-use crate::bird::{self, BgpView};
+use crate::bird::{self, Advertised, BgpView};
 
-/// What BIRD says of the addresses.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Told {
-    /// The addresses that it has, and since when.
-    pub since: BTreeMap<IpAddr, Option<Timestamp>>,
-    /// The peers that each is exported to.
-    pub peers: BTreeMap<IpAddr, BTreeSet<String>>,
-}
-
-/// What the BIRD behind `socket` says of anycast addresses; or why nobody knows.
-pub async fn told(bgp: &BgpView, socket: &Path) -> Result<Told, String> {
+/// What the BIRD behind `socket` advertises of anycast addresses; or why nobody knows.
+pub async fn advertised(bgp: &BgpView, socket: &Path) -> Result<Advertised, String> {
     if bgp.status.config == ConfigStatus::None {
         return Err("this node speaks no BGP: its NodeConfig has no spec.bgp".to_owned());
     }
-    let advertised = bird::advertised(socket, &bgp.sessions).await.map_err(|error| error.to_string())?;
-    Ok(Told { since: advertised.since, peers: advertised.peers })
+    bird::advertised(socket, &bgp.sessions).await.map_err(|error| error.to_string())
 }
 
-/// NodeConfig `status.anycast`. `told` is what BIRD says, or why nobody knows.
-pub fn node_status(view: &AnycastView, records: &Records, told: &Result<Told, String>) -> Vec<AnycastStatus> {
+/// NodeConfig `status.anycast`. `advertised` is what BIRD says, or why nobody knows.
+pub fn node_status(
+    view: &AnycastView,
+    records: &Records,
+    advertised: &Result<Advertised, String>,
+) -> Vec<AnycastStatus> {
     let mut all: BTreeMap<IpAddr, Group> = view.groups.clone();
-    for address in told.iter().flat_map(|told| told.since.keys()) {
+    for address in advertised.iter().flat_map(|advertised| advertised.since.keys()) {
         all.entry(*address).or_default();
     }
     let of = |(address, group): (&IpAddr, &Group)| AnycastStatus {
         address: address.to_string(),
-        advertised: told.as_ref().is_ok_and(|told| told.since.contains_key(address)),
-        since: told.as_ref().ok().and_then(|told| *told.since.get(address)?).map(|since| since.to_string()),
-        peers: told.iter().flat_map(|told| told.peers.get(address)).flatten().cloned().collect(),
-        reason: reason(view, *address, told),
+        advertised: advertised.as_ref().is_ok_and(|advertised| advertised.since.contains_key(address)),
+        since: advertised
+            .as_ref()
+            .ok()
+            .and_then(|advertised| *advertised.since.get(address)?)
+            .map(|since| since.to_string()),
+        peers: advertised
+            .iter()
+            .flat_map(|advertised| advertised.peers.get(address))
+            .flatten()
+            .cloned()
+            .collect(),
+        reason: reason(view, *address, advertised),
         pods: group
             .members
             .iter()
@@ -54,10 +56,10 @@ pub fn node_status(view: &AnycastView, records: &Records, told: &Result<Told, St
     all.iter().map(of).collect()
 }
 
-fn reason(view: &AnycastView, address: IpAddr, told: &Result<Told, String>) -> Option<String> {
+fn reason(view: &AnycastView, address: IpAddr, advertised: &Result<Advertised, String>) -> Option<String> {
     let withheld = view.withheld.get(&address).map(|withheld| withheld.as_str().to_owned());
     // Routers may have an address that nobody serves as long as BIRD does not answer.
-    withheld.or_else(|| told.as_ref().err().cloned())
+    withheld.or_else(|| advertised.as_ref().err().cloned())
 }
 
 fn pod(address: IpAddr, member: &Member, record: Option<&Record>) -> AnycastPodStatus {

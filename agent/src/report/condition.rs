@@ -22,7 +22,6 @@ use crate::source::until;
 #[cfg(test)]
 mod tests;
 
-/// The condition.
 const NETWORK_UNAVAILABLE: &str = "NetworkUnavailable";
 
 /// It is written anew at least this often: `lastHeartbeatTime` says that somebody stands by it.
@@ -33,11 +32,12 @@ const APART: Duration = Duration::from_secs(1);
 
 /// Keeps the condition as it should be, for ever.
 pub(super) fn keep(parts: &Parts) -> impl Future<Output = ()> + use<> {
-    let keeper = Keeper::new(parts.client.clone(), &parts.node, parts.own.clone(), Box::new(SystemClock));
+    let writer =
+        ConditionWriter::new(parts.client.clone(), &parts.node, parts.own.clone(), Box::new(SystemClock));
     let inputs = parts.inputs.clone();
     async move {
         until(inputs.known.clone()).await;
-        keeper.run(Observer { inputs, required_since: None }).await;
+        writer.run(Observer { inputs, required_since: None }).await;
     }
 }
 
@@ -56,15 +56,15 @@ pub async fn release(client: &Client, node: &str) -> anyhow::Result<()> {
 
 /// What the node is like.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-struct Look {
+struct Observation {
     not_ready: Option<String>,
     sessions: Option<Sessions>,
 }
 
 /// Whoever says what the node is like.
-trait Looker {
+trait Observe {
     /// What it is like now.
-    fn look(&mut self) -> Look;
+    fn observation(&mut self) -> Observation;
     /// Waits until it may be different.
     async fn changed(&mut self);
 }
@@ -74,8 +74,8 @@ struct Observer {
     required_since: Option<Instant>,
 }
 
-impl Looker for Observer {
-    fn look(&mut self) -> Look {
+impl Observe for Observer {
+    fn observation(&mut self) -> Observation {
         let desired = self.inputs.desired.borrow_and_update().clone();
         let plan = desired.node.as_ref().and_then(|node| node.bgp.as_ref());
         let required = plan.and_then(|plan| Some((plan, plan.require_established?)));
@@ -85,7 +85,7 @@ impl Looker for Observer {
             established: established(plan, &self.inputs.bgp.borrow_and_update()),
             waited: self.required_since.get_or_insert_with(Instant::now).elapsed(),
         });
-        Look { not_ready: self.inputs.not_ready.borrow_and_update().clone(), sessions }
+        Observation { not_ready: self.inputs.not_ready.borrow_and_update().clone(), sessions }
     }
 
     async fn changed(&mut self) {
@@ -107,7 +107,7 @@ fn established(plan: &BgpPlan, view: &BgpView) -> usize {
 }
 
 /// Says what is decided.
-struct Keeper {
+struct ConditionWriter {
     client: Client,
     node: String,
     own: OwnObjects,
@@ -134,17 +134,17 @@ struct Condition {
     message: String,
 }
 
-impl Keeper {
+impl ConditionWriter {
     fn new(client: Client, node: &str, own: OwnObjects, clock: Box<dyn Clock>) -> Self {
         let backoff = Backoff::at("the Node's condition NetworkUnavailable");
         Self { client, node: node.to_owned(), own, clock, backoff, said: false, written: None }
     }
 
-    async fn run(mut self, mut looker: impl Looker) {
+    async fn run(mut self, mut observer: impl Observe) {
         loop {
-            let due = self.step(&looker.look()).await;
+            let due = self.step(&observer.observation()).await;
             tokio::select! {
-                () = looker.changed() => {}
+                () = observer.changed() => {}
                 Ok(()) = self.own.node.changed() => {}
                 () = sleep_until(due) => {}
             }
@@ -152,9 +152,9 @@ impl Keeper {
     }
 
     /// Does what is due; when there is something else to be done, if nothing changes.
-    async fn step(&mut self, look: &Look) -> Option<Instant> {
+    async fn step(&mut self, observation: &Observation) -> Option<Instant> {
         let node = self.own.node.borrow_and_update().clone()?;
-        let condition = self.wanted(look, &node)?;
+        let condition = self.wanted(observation, &node)?;
         let now = Instant::now();
         let due = self.due(&condition, &node, now);
         let due = self.backoff.not_before().map_or(due, |not_before| due.max(not_before));
@@ -168,11 +168,11 @@ impl Keeper {
         Some(Instant::now())
     }
 
-    fn wanted(&mut self, look: &Look, node: &OwnNode) -> Option<Condition> {
+    fn wanted(&mut self, observation: &Observation, node: &OwnNode) -> Option<Condition> {
         let seen = node.network_unavailable.as_ref();
         let seen = seen.map(|seen| Seen { status: &seen.status, reason: &seen.reason });
-        let not_ready = look.not_ready.as_deref();
-        match verdict(&Situation { said: self.said, seen, not_ready, sessions: look.sessions }) {
+        let not_ready = observation.not_ready.as_deref();
+        match verdict(&Situation { said: self.said, seen, not_ready, sessions: observation.sessions }) {
             Verdict::Leave => None,
             Verdict::Available => {
                 self.said = true;

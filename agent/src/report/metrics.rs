@@ -34,9 +34,7 @@ const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset
 pub struct Snapshot {
     /// Attachments that are ready.
     pub attachments: usize,
-    /// The node's pools.
     pub pools: Vec<PoolUsage>,
-    /// BGP.
     pub bgp: Arc<BgpView>,
     /// Why the node cannot take pods; none when it can.
     pub not_ready: Option<String>,

@@ -8,7 +8,6 @@ use tokio::time::Instant;
 /// What is written is seen by then; if not, it is written again.
 const LAG: Duration = Duration::from_secs(10);
 
-/// The last write.
 #[derive(Debug)]
 pub(crate) struct PendingWrite<T> {
     before: T,

@@ -24,6 +24,12 @@ use self::publisher::Publisher;
 use super::Parts;
 use crate::environment::SystemClock;
 
+/// Anycast addresses; `Ready` says so when there are more.
+const ANYCAST_LISTED: usize = 100;
+
+/// The longest text, in bytes.
+const LONGEST_TEXT: usize = 1024;
+
 /// Keeps the status as it should be, for ever.
 pub(super) fn keep(parts: &Parts) -> impl Future<Output = ()> + use<> {
     let observed = watch::channel(None).0;
@@ -40,9 +46,14 @@ pub(super) fn keep(parts: &Parts) -> impl Future<Output = ()> + use<> {
         bird: parts.bird.clone(),
         own: parts.own.clone(),
         observed,
-        told: None,
+        advertised: None,
     };
     async move {
         tokio::join!(observer.run(), publisher.run());
     }
+}
+
+/// A text that is not too long.
+fn cut(text: String) -> String {
+    super::cut(text, LONGEST_TEXT)
 }

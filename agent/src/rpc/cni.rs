@@ -16,7 +16,6 @@ use super::convert;
 use crate::attach::{AttachError, Attachments};
 use crate::source::Source;
 
-/// Serves the plugin.
 pub(super) struct Service<K, S> {
     pub(super) attachments: Arc<Attachments<K, S>>,
 }

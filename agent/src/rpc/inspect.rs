@@ -22,7 +22,6 @@ use crate::bird::BgpView;
 use crate::report;
 use crate::source::Source;
 
-/// Serves flockctl.
 pub(super) struct Service<K, S> {
     pub(super) attachments: Arc<Attachments<K, S>>,
     pub(super) node: String,
@@ -93,9 +92,9 @@ impl<K: Kernel, S: Source> Inspect for Service<K, S> {
         let view = self.anycast.borrow().clone();
         let bgp = self.bgp.borrow().clone();
         // Asked now, not remembered.
-        let told = report::anycast::told(&bgp, &self.bird).await;
+        let advertised = report::anycast::advertised(&bgp, &self.bird).await;
         let records = self.attachments.follow_records().borrow().clone();
-        let status = report::anycast::node_status(&view, &records, &told);
+        let status = report::anycast::node_status(&view, &records, &advertised);
         let status = serde_json::to_vec(&status).map_err(|error| Status::internal(error.to_string()))?;
         Ok(Response::new(ShowAnycastResponse { status }))
     }

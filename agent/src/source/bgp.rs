@@ -35,7 +35,6 @@ const DEFAULT_REQUIRE_TIMEOUT: Duration = Duration(StdDuration::from_secs(120));
 /// Whoever waits longer is better helped by a person.
 const MAX_REQUIRE_TIMEOUT: Duration = Duration(StdDuration::from_secs(3600));
 
-/// 0 to 4294967295.
 const U32: RangeInclusive<i64> = 0..=u32::MAX as i64;
 
 /// Validates `spec.bgp`.
@@ -63,7 +62,6 @@ pub(super) fn check_bgp(spec: BgpSpec) -> Result<(), FieldError> {
 /// Where the node's autonomous system is said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Own {
-    /// Here.
     Said(Asn),
     /// In another NodeConfig: what depends on it is checked with that.
     Elsewhere,

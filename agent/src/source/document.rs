@@ -34,7 +34,6 @@ pub enum Object {
     NodeConfig(Arc<ConfigObject>),
     /// A node: its name, and what templates and pools ask of it.
     Node(String, NodeObject),
-    /// A pod.
     Pod(Arc<Pod>),
     /// A namespace: its name and its labels.
     Namespace(String, Labels),
@@ -45,7 +44,6 @@ pub enum Object {
 /// A document's object, if it is of a kind that is read, and what is to be said about it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Reading {
-    /// The object.
     pub object: Option<Object>,
     /// Line and text of what is accepted but not obeyed.
     pub remarks: Vec<(usize, String)>,
@@ -56,7 +54,6 @@ pub struct Reading {
 pub struct Refusal {
     /// Line in the file, from 1.
     pub line: usize,
-    /// What is wrong.
     pub reason: String,
 }
 
@@ -148,10 +145,10 @@ impl Document<'_> {
     }
 
     fn node_config(&self, value: &Value, text: &str) -> Result<Reading, Refusal> {
-        let (object, unserved) =
+        let (object, unsupported) =
             node_config(text).map_err(|error| self.refusal("NodeConfig", value, &error))?;
         let name = object.name.clone();
-        let remarks = unserved.into_iter().map(|field| {
+        let remarks = unsupported.into_iter().map(|field| {
             let text =
                 format!("NodeConfig {name}: spec.{field} is not served by this release: it has no effect");
             (self.line_of_field(&format!("spec.{field}")), one_line(&text))
@@ -172,8 +169,8 @@ impl Document<'_> {
             ReadError::Shape(_) => self.refusal("Pod", value, &error),
             ReadError::Value(error) => self.refuse(&error.reason),
         })?;
-        let Some(ReadPod { pod, odd_condition }) = read else { return Ok(Reading::default()) };
-        let remark = odd_condition.map(|odd| {
+        let Some(ReadPod { pod, invalid_condition }) = read else { return Ok(Reading::default()) };
+        let remark = invalid_condition.map(|odd| {
             let text = format!("Pod {}: {odd}: it counts as not ready", pod.name);
             (self.line_of_field(&odd.field), one_line(&text))
         });

@@ -20,7 +20,6 @@ pub(crate) const NODE: &str = "node-a";
 pub(crate) const NODE_PATH: &str = "/api/v1/nodes/node-a";
 pub(crate) const CONFIG_PATH: &str = "/apis/flock.fritzlab.net/v1alpha1/nodeconfigs/node-a";
 
-/// The server.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct FakeApi(Arc<Mutex<Inside>>);
 
@@ -36,7 +35,6 @@ struct Inside {
     is_blind: bool,
 }
 
-/// A request.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Asked {
     /// As `PATCH /api/v1/nodes/node-a/status`.
@@ -49,7 +47,6 @@ pub(crate) struct Asked {
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Failure {
     Status(u16, &'static str),
-    /// None ever.
     Silence,
     /// What is no JSON.
     Nonsense(&'static str),

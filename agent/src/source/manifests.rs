@@ -56,20 +56,10 @@ struct Reader {
 pub enum ManifestsError {
     /// It cannot be read.
     #[error("manifests folder {dir}: {cause}: create it, or name another one with --manifests")]
-    Folder {
-        /// The folder.
-        dir: PathBuf,
-        /// Why.
-        cause: io::Error,
-    },
+    Folder { dir: PathBuf, cause: io::Error },
     /// Its changes cannot be followed.
     #[error("cannot follow changes in manifests folder {dir}: {cause}")]
-    Watch {
-        /// The folder.
-        dir: PathBuf,
-        /// Why.
-        cause: notify::Error,
-    },
+    Watch { dir: PathBuf, cause: notify::Error },
 }
 
 impl Manifests {

@@ -11,7 +11,7 @@ use std::time::Duration;
 use flock_core::claim::Claims;
 use flock_core::host::MIN_MTU6;
 use flock_core::node::{AnycastPlan, EstablishedConnections, FamilyDefaults, NodePlan, Pools, Uplinks};
-use flock_core::prefix::{Cidr4, Cidr6, Family, PrefixError};
+use flock_core::prefix::{Cidr4, Cidr6, Family, PrefixError, overlap};
 use flock_crds::node_config::{self as crds, AnycastSpec, IpFamily, NodeConfigSpec, Prefix};
 use ipnet::IpNet;
 
@@ -101,10 +101,6 @@ fn prefixes<N: Copy, C>(
         cidrs.push(cidr);
     }
     Ok(cidrs)
-}
-
-fn overlap(a: &IpNet, b: &IpNet) -> bool {
-    a.contains(b) || b.contains(a)
 }
 
 fn mtu(spec: &NodeConfigSpec, pools: &Pools) -> Result<Option<u32>, FieldError> {

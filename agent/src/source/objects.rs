@@ -24,11 +24,9 @@ pub struct Objects {
     pub nodes: BTreeMap<String, NodeObject>,
     /// NodeConfigs by name: nodes' own and templates.
     pub configs: BTreeMap<String, Arc<ConfigObject>>,
-    /// AddressPools by name.
     pub pools: BTreeMap<String, AddressPool>,
     /// The labels of namespaces.
     pub namespaces: BTreeMap<String, Labels>,
-    /// Pods.
     pub pods: BTreeMap<PodName, Arc<Pod>>,
     /// What cannot be read, and says or may say what a node's configuration is.
     pub unreadable: Vec<Unreadable>,
@@ -47,7 +45,6 @@ impl Objects {
 /// Something that may be a NodeConfig and cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unreadable {
-    /// Where it is.
     pub place: Place,
     /// Why it cannot be read, and what to do.
     pub reason: String,
@@ -73,7 +70,6 @@ pub enum Audience {
     Named(String),
     /// Those with such labels.
     Selected(LabelSelector),
-    /// Nobody can say.
     Unknown,
 }
 
@@ -149,7 +145,6 @@ impl ConfigObject {
 /// What makes a NodeConfig a template.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Template {
-    /// The nodes.
     pub nodes: LabelSelector,
     /// Higher ones count more.
     pub priority: i32,

@@ -14,12 +14,10 @@ pub struct OwnNode {
     pub network_unavailable: Option<SeenCondition>,
 }
 
-/// A Node's condition.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct SeenCondition {
     /// `True`, `False` or `Unknown`.
     pub status: String,
-    /// Why, for programs.
     pub reason: String,
 }
 
@@ -37,7 +35,6 @@ pub struct OwnConfig {
 /// The node's own objects, followed; none: there is no such object, or nobody knows yet.
 #[derive(Debug, Clone)]
 pub struct OwnObjects {
-    /// The Node.
     pub node: watch::Receiver<Option<Arc<OwnNode>>>,
     /// The NodeConfig of its name, be it a template or not.
     pub config: watch::Receiver<Option<Arc<OwnConfig>>>,

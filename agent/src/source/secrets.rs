@@ -50,7 +50,7 @@ pub async fn follow(
 type Read = BTreeMap<PasswordSource, Result<Password, String>>;
 
 /// After so many rounds without an answer it is time to say so. Before, whatever an earlier agent has told BIRD stays.
-const PATIENCE: u32 = 5;
+const GRACE_ROUNDS: u32 = 5;
 
 struct Reader {
     client: Client,
@@ -67,7 +67,6 @@ enum Answer {
     None,
     /// The agent may not know.
     Forbidden,
-    /// Nothing, and why.
     Silence(String),
 }
 
@@ -153,7 +152,7 @@ impl Reader {
             Answer::Forbidden if !is_known => format!(
                 "the agent may not read it: let a Role of namespace {namespace} allow its ServiceAccount `get` on `secrets` with resourceNames [{name}]"
             ),
-            Answer::Silence(reason) if known.is_none() && self.unanswered >= PATIENCE => reason.clone(),
+            Answer::Silence(reason) if known.is_none() && self.unanswered >= GRACE_ROUNDS => reason.clone(),
             Answer::Forbidden | Answer::Silence(_) => return None,
         };
         Some(Err(refused))

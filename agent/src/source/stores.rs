@@ -52,7 +52,6 @@ pub(super) struct Inner {
 pub(super) enum Concerns {
     /// Nobody, or consumers of a feed alone.
     Feeds,
-    /// The node's Desired.
     Desired,
 }
 

@@ -15,7 +15,6 @@ pub trait Files: fmt::Debug + Send + Sync + 'static {
     fn make_dir(&self, dir: &Path) -> io::Result<()>;
     /// The names in a directory, sorted.
     fn list(&self, dir: &Path) -> io::Result<Vec<OsString>>;
-    /// A file's content.
     fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
     /// Replaces a file's content: a reader, or a restart, sees the old or the new one.
     fn write(&self, path: &Path, content: &[u8]) -> io::Result<()>;
@@ -25,7 +24,6 @@ pub trait Files: fmt::Debug + Send + Sync + 'static {
     fn remove(&self, path: &Path) -> io::Result<()>;
 }
 
-/// The real ones.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Disk;
 

@@ -21,7 +21,8 @@ fn announced(claimable: BTreeSet<IpNet>) -> impl Strategy<Value = Announced> {
     let pods = prop_oneof![1..=5_u32, 990..=1010_u32, 1..=u32::MAX];
     let pods = pods.prop_map(|pods| NonZeroU32::new(pods).unwrap());
     let anycast = btree_map(address(claimable.clone()), pods, 0..6);
-    (anycast, btree_set(address(claimable), 0..3)).prop_map(|(anycast, fixed)| Announced { anycast, fixed })
+    (anycast, btree_set(address(claimable), 0..3))
+        .prop_map(|(anycast, static_addresses)| Announced { anycast, static_addresses })
 }
 
 fn address(claimable: BTreeSet<IpNet>) -> impl Strategy<Value = IpAddr> {

@@ -66,8 +66,8 @@ pub(crate) fn what_may_be_claimed_is_exported() -> Result<()> {
     hold(512, arbitrary::scene(), |scene| {
         let config = resolved(&scene)?.config;
         let exports: BTreeSet<IpNet> = model::exports(&config).collect();
-        let Announced { anycast, fixed } = &scene.announced;
-        for address in anycast.keys().chain(fixed) {
+        let Announced { anycast, static_addresses } = &scene.announced;
+        for address in anycast.keys().chain(static_addresses) {
             if scene.claimable.iter().any(|claimable| claimable.contains(address)) {
                 prop_assert!(exports.contains(&IpNet::from(*address)), "{address} is not exported");
                 exported.set(exported.get() + 1);

@@ -137,7 +137,7 @@ fn originate(aggregation: Aggregation, context: &NodeContext<'_>) -> BTreeSet<Ip
         Aggregation::Pods => pod_nets(context).collect(),
         Aggregation::Both => context.pools.iter().chain(pod_nets(context)).collect(),
     };
-    of_plan.into_iter().chain(context.announced.fixed.iter().copied().map(IpNet::from)).collect()
+    of_plan.into_iter().chain(context.announced.static_addresses.iter().copied().map(IpNet::from)).collect()
 }
 
 fn exportable(aggregation: Aggregation, context: &NodeContext<'_>) -> BTreeSet<PrefixRange> {

@@ -91,7 +91,7 @@ impl Ownership {
 
 /// Everything that an attachment has, and as what.
 fn held(record: &Record) -> impl Iterator<Item = (IpAddr, (Use, PodName))> {
-    let own = record.addresses.iter().chain(record.claimed.addresses.iter().copied());
+    let own = record.addresses.iter().chain(record.claimed.static_addresses.iter().copied());
     let own = own.map(|address| (address, Use::Static));
     let anycast = record.claimed.anycast.iter().map(|address| (*address, Use::Anycast));
     own.chain(anycast).map(|(address, usage)| (address, (usage, record.pod.clone())))

@@ -177,19 +177,19 @@ fn the_intent_knows_what_an_address_may_show() {
     assert_eq!(identity.image.as_deref(), Some("registry.example/web:1"));
 }
 
-fn fixed(annotations: &[(&str, &str)]) -> Result<(String, usize), String> {
+fn static_addresses(annotations: &[(&str, &str)]) -> Result<(String, usize), String> {
     let intent = resolve(&dual(), &pod(annotations)).map_err(|error| error.to_string())?.0;
-    let texts: Vec<String> = intent.fixed().iter().map(|address| address.to_string()).collect();
+    let texts: Vec<String> = intent.static_addresses().iter().map(|address| address.to_string()).collect();
     Ok((texts.join(" "), intent.v6().len() + intent.v4().len()))
 }
 
 #[test]
 fn the_first_address_of_each_family_takes_the_place_of_ipams() {
-    assert_eq!(fixed(&[]).unwrap(), (String::new(), 2));
-    assert_eq!(fixed(&[("addresses", "2001:db8::80")]).unwrap(), ("2001:db8::80".to_owned(), 1));
+    assert_eq!(static_addresses(&[]).unwrap(), (String::new(), 2));
+    assert_eq!(static_addresses(&[("addresses", "2001:db8::80")]).unwrap(), ("2001:db8::80".to_owned(), 1));
     let all = "192.0.2.80, 2001:db8::81, 192.0.2.79, 2001:db8::80";
     let expected = "2001:db8::81 192.0.2.80 192.0.2.79 2001:db8::80";
-    assert_eq!(fixed(&[("addresses", all)]).unwrap(), (expected.to_owned(), 0));
+    assert_eq!(static_addresses(&[("addresses", all)]).unwrap(), (expected.to_owned(), 0));
 }
 
 #[test]
@@ -202,7 +202,7 @@ fn an_address_of_ones_own_needs_no_pool_of_its_family() {
 #[test]
 fn an_address_of_a_family_that_the_pod_does_not_have_is_refused() {
     for key in ["anycast", "addresses"] {
-        let error = fixed(&[("ipv4", "false"), (key, "192.0.2.80")]).unwrap_err();
+        let error = static_addresses(&[("ipv4", "false"), (key, "192.0.2.80")]).unwrap_err();
         let expected = format!(
             "pod default/web-0: annotation flock.fritzlab.net/{key} names 192.0.2.80, but the pod gets no IPv4: "
         );
@@ -214,6 +214,6 @@ fn an_address_of_a_family_that_the_pod_does_not_have_is_refused() {
 
 #[test]
 fn an_address_is_one_pods_or_many_pods() {
-    let error = fixed(&[("anycast", "192.0.2.80"), ("addresses", "192.0.2.80")]).unwrap_err();
+    let error = static_addresses(&[("anycast", "192.0.2.80"), ("addresses", "192.0.2.80")]).unwrap_err();
     assert!(error.contains("192.0.2.80 is in annotation flock.fritzlab.net/addresses and in"), "{error}");
 }

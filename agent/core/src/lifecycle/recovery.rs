@@ -54,7 +54,7 @@ pub fn join(records: Vec<Record>, links: &BTreeMap<IfName, HostLink>, now: Times
 /// The record of a link that says whose it is and has addresses.
 fn rebuild(name: &IfName, link: &HostLink, now: Timestamp) -> Option<Record> {
     let LinkAlias { id, pod } = link.alias.as_deref()?.parse().ok()?;
-    let (addresses, extra) = routed_addresses(&link.facts);
+    let (addresses, static_addresses) = routed_addresses(&link.facts);
     if addresses == PodAddresses::default() || link.mac != host_mac(&id) {
         return None;
     }
@@ -67,7 +67,7 @@ fn rebuild(name: &IfName, link: &HostLink, now: Timestamp) -> Option<Record> {
         netns: None,
         host_link: name.clone(),
         addresses,
-        claimed: Claimed { addresses: extra, ..Claimed::default() },
+        claimed: Claimed { static_addresses, ..Claimed::default() },
         created: now,
     };
     Some(Record::new(Phase::Ready, new))
@@ -76,7 +76,7 @@ fn rebuild(name: &IfName, link: &HostLink, now: Timestamp) -> Option<Record> {
 /// The pod's own addresses are those with an on-link host route of their full length. Of several of a family, the lowest
 /// counts as the first: which one was is nowhere in the kernel.
 fn routed_addresses(facts: &BTreeSet<Fact>) -> (PodAddresses, BTreeSet<IpAddr>) {
-    let (mut addresses, mut extra) = (PodAddresses::default(), BTreeSet::new());
+    let (mut addresses, mut static_addresses) = (PodAddresses::default(), BTreeSet::new());
     for fact in facts {
         let Fact::Route { side: Side::Host, route: LinkRoute { dst, via: None } } = fact else {
             continue;
@@ -85,10 +85,10 @@ fn routed_addresses(facts: &BTreeSet<Fact>) -> (PodAddresses, BTreeSet<IpAddr>) 
             _ if dst.prefix_len() != dst.max_prefix_len() => {}
             IpAddr::V6(v6) if addresses.v6.is_none() => addresses.v6 = Some(v6),
             IpAddr::V4(v4) if addresses.v4.is_none() => addresses.v4 = Some(v4),
-            other => drop(extra.insert(other)),
+            other => drop(static_addresses.insert(other)),
         }
     }
-    (addresses, extra)
+    (addresses, static_addresses)
 }
 
 /// Whether `link` belongs to attachment `id`: by its alias, or, before it has one, by its derived MAC address.
@@ -168,7 +168,7 @@ mod tests {
         let links = links(link("a@eth0", Some("flock a@eth0 default/web-0"), &addresses));
         let rebuilt = &join(Vec::new(), &links, Timestamp::UNIX_EPOCH).rebuilt[0];
         assert_eq!(rebuilt.addresses.v6, Some("2001:db8::5".parse().unwrap()));
-        assert_eq!(rebuilt.claimed.addresses, BTreeSet::from(["2001:db8::6".parse().unwrap()]));
+        assert_eq!(rebuilt.claimed.static_addresses, BTreeSet::from(["2001:db8::6".parse().unwrap()]));
     }
 
     #[test]

@@ -114,7 +114,7 @@ impl<'a> Work<'a> {
                 let path = sysctl.path(self.ifname(side));
                 self.enter(side)?;
                 self.sysctls.write(&path, *value).or_else(|failure| {
-                    match sysctl::is_moot(&path, *value, &failure) {
+                    match sysctl::has_no_effect(&path, *value, &failure) {
                         true => Ok(()),
                         false => Err(failure),
                     }

@@ -40,6 +40,6 @@ impl Sysctls {
 }
 
 /// Whether a failure is that of turning off IPv6 in a kernel that has none.
-pub(super) fn is_moot(path: &str, value: u8, failure: &Failure) -> bool {
+pub(super) fn has_no_effect(path: &str, value: u8, failure: &Failure) -> bool {
     failure.errno == Errno::NOENT && value == 1 && path.ends_with("/disable_ipv6")
 }

@@ -47,7 +47,6 @@ impl AdvertisementLog {
         Self { routes, told: BTreeMap::new() }
     }
 
-    /// What BIRD has.
     pub(super) fn routes(&self) -> &AnycastRoutes {
         &self.routes
     }
@@ -86,7 +85,6 @@ impl AdvertisementLog {
 }
 
 impl Advertisement {
-    /// Tells people.
     pub(super) fn log(&self) {
         let Self { address, change, pods, cause, latency } = self;
         let change = match change {
@@ -98,7 +96,6 @@ impl Advertisement {
         tracing::info!(target: "audit", %address, change, pods, cause, latency_ms, "anycast");
     }
 
-    /// Counts it.
     pub(super) fn count(&self, counters: &mut AnycastCounters) {
         match self.change {
             Change::Announced => counters.announced += 1,

@@ -13,10 +13,10 @@ const GET: &str = "GET /api/v1/nodes/node-a";
 
 /// What the node is like, as the test says.
 #[derive(Clone, Default)]
-struct Script(Arc<Mutex<Look>>, Option<watch::Sender<()>>);
+struct Script(Arc<Mutex<Observation>>, Option<watch::Sender<()>>);
 
-impl Looker for (Script, watch::Receiver<()>) {
-    fn look(&mut self) -> Look {
+impl Observe for (Script, watch::Receiver<()>) {
+    fn observation(&mut self) -> Observation {
         self.1.mark_unchanged();
         self.0.0.lock().unwrap().clone()
     }
@@ -28,17 +28,17 @@ impl Looker for (Script, watch::Receiver<()>) {
 
 impl Script {
     fn says(&self, not_ready: Option<&str>, established: Option<usize>) {
-        *self.0.lock().unwrap() = look(not_ready, established);
+        *self.0.lock().unwrap() = observation(not_ready, established);
         self.1.iter().for_each(|tell| tell.send_replace(()));
     }
 }
 
 /// Two peers, all of which are required to have a session; none: nothing is required.
-fn look(not_ready: Option<&str>, established: Option<usize>) -> Look {
+fn observation(not_ready: Option<&str>, established: Option<usize>) -> Observation {
     let required =
         RequireEstablished { percent: Within::new(100).unwrap(), timeout: Duration::from_secs(120) };
     let sessions = |established| Sessions { required, peers: 2, established, waited: Duration::ZERO };
-    Look { not_ready: not_ready.map(str::to_owned), sessions: established.map(sessions) }
+    Observation { not_ready: not_ready.map(str::to_owned), sessions: established.map(sessions) }
 }
 
 fn cluster() -> FakeApi {
@@ -52,8 +52,8 @@ fn agent(api: &FakeApi, not_ready: Option<&str>, established: Option<usize>) -> 
     let (tell, told) = watch::channel(());
     let script = Script(Arc::default(), Some(tell));
     script.says(not_ready, established);
-    let keeper = Keeper::new(api.client(), NODE, api.own(), TestClock::boxed());
-    tokio::spawn(keeper.run((script.clone(), told)));
+    let writer = ConditionWriter::new(api.client(), NODE, api.own(), TestClock::boxed());
+    tokio::spawn(writer.run((script.clone(), told)));
     script
 }
 

@@ -32,7 +32,6 @@ const NAMESPACE_OF_NODES: &str = "default";
 /// After so many failures an Event is given up: the log has it too.
 const ATTEMPTS: u32 = 4;
 
-/// The sender.
 pub(super) struct Sender {
     client: Client,
     node: String,

@@ -30,10 +30,8 @@ pub(super) struct EventSeries {
     refilled_at: Instant,
 }
 
-/// Equal notices.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Series {
-    /// The Event's name.
     pub(super) event: String,
     /// How many there were.
     pub(super) count: u32,
@@ -46,11 +44,9 @@ pub(super) struct Series {
 /// What becomes of a notice.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Action {
-    /// It is new.
     Create(Series),
     /// There is an Event, in which it is counted.
     Count(Series),
-    /// Nothing, for now.
     Nothing,
 }
 

@@ -13,19 +13,17 @@ use crate::report::Inputs;
 use crate::source::until;
 
 /// BIRD is started beside the agent, and may take longer.
-const PATIENCE: Duration = Duration::from_secs(30);
+const GRACE_PERIOD: Duration = Duration::from_secs(30);
 
-/// The watcher.
 pub(super) struct Watcher {
     pub(super) inputs: Inputs,
     pub(super) notices: Notices,
 }
 
 impl Watcher {
-    /// Looks, for ever.
     pub(super) async fn run(mut self) {
         until(self.inputs.known.clone()).await;
-        let patient_until = Instant::now() + PATIENCE;
+        let patient_until = Instant::now() + GRACE_PERIOD;
         let mut news = EventDetector::default();
         loop {
             let is_patient = Instant::now() < patient_until;
@@ -57,7 +55,7 @@ impl Watcher {
 
     fn uid_of(&self, id: &AttachmentId, desired: &Desired) -> Option<String> {
         let record = self.inputs.records.borrow().get(id).cloned()?;
-        let pod = desired.pods.get(&record.pod).and_then(|pod| pod.uid.clone());
+        let pod = desired.own_pod(&record.pod).and_then(|pod| pod.uid.clone());
         record.uid.clone().or(pod)
     }
 }

@@ -7,20 +7,15 @@ use jiff::Timestamp;
 
 use super::conditions::conditions;
 use super::observed::Observed;
+use super::{ANYCAST_LISTED, cut};
 use crate::report;
 use flock_core::desired::Conflict;
 
 /// Every list is bounded: an object that is too large cannot be stored at all.
 const LISTED: usize = 64;
 
-/// Anycast addresses; `Ready` says so when there are more.
-pub(super) const ANYCAST_LISTED: usize = 100;
-
 /// Pods of one anycast address.
 const PODS_LISTED: usize = 16;
-
-/// The longest text, in bytes.
-const LONGEST_TEXT: usize = 1024;
 
 /// The largest number that an API server takes for a 64-bit integer.
 const MOST: u64 = i64::MAX.unsigned_abs();
@@ -97,9 +92,4 @@ fn anycast(mut status: AnycastStatus) -> AnycastStatus {
 
 fn whole_seconds(time: Option<String>) -> Option<String> {
     time.map(|text| text.parse().map(report::seconds).unwrap_or(text))
-}
-
-/// A text that is not too long.
-pub(super) fn cut(text: String) -> String {
-    crate::report::cut(text, LONGEST_TEXT)
 }

@@ -8,8 +8,8 @@ use flock_crds::status::Condition;
 use ipnet::IpNet;
 use jiff::Timestamp;
 
-use super::compose::{ANYCAST_LISTED, cut};
 use super::observed::Observed;
+use super::{ANYCAST_LISTED, cut};
 use crate::report::seconds;
 
 /// At most so many things are named in one message.

@@ -13,7 +13,6 @@ use flock_core::desired::{Desired, Place, Problem};
 /// Everything that the status follows from, but what it was before.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Observed {
-    /// The node's name.
     pub(super) node: String,
     /// What is wanted of it.
     pub(super) desired: Arc<Desired>,
@@ -21,7 +20,6 @@ pub(super) struct Observed {
     pub(super) not_ready: Option<String>,
     /// How full its pools are.
     pub(super) usage: Vec<PoolUsage>,
-    /// BGP.
     pub(super) bgp: Arc<BgpView>,
     /// Anycast, with what BIRD says of it.
     pub(super) anycast: Vec<AnycastStatus>,

@@ -13,10 +13,10 @@ use tokio::time::Instant;
 
 use super::observed::Observed;
 use crate::anycast::AnycastView;
-use crate::bird::{AnycastCounters, BgpView};
+use crate::bird::{Advertised, AnycastCounters, BgpView};
 use crate::report;
 use crate::report::Inputs;
-use crate::report::anycast::Told;
+
 use crate::source::own::OwnObjects;
 use crate::source::until;
 
@@ -29,19 +29,18 @@ const ASK_EVERY: Duration = Duration::from_secs(60);
 /// After a restart everything looks broken for a moment. The status that there is stays so long at most.
 const SETTLING: Duration = Duration::from_secs(15);
 
-/// The observer.
 pub(super) struct Observer {
     pub(super) inputs: Inputs,
     pub(super) node: String,
     pub(super) bird: PathBuf,
     pub(super) own: OwnObjects,
     pub(super) observed: watch::Sender<Option<Arc<Observed>>>,
-    pub(super) told: Option<Answer>,
+    pub(super) advertised: Option<Answer>,
 }
 
 /// What BIRD has said of anycast addresses.
 pub(super) struct Answer {
-    told: Result<Told, String>,
+    advertised: Result<Advertised, String>,
     to: Question,
     at: Instant,
 }
@@ -57,7 +56,6 @@ struct Question {
 }
 
 impl Observer {
-    /// Looks, for ever.
     pub(super) async fn run(mut self) {
         until(self.inputs.known.clone()).await;
         self.settle().await;
@@ -80,7 +78,7 @@ impl Observer {
         }
     }
 
-    /// Waits until what an earlier agent has told can be told again, unless there is nothing.
+    /// Waits until what an earlier agent has advertised can be advertised again, unless there is nothing.
     async fn settle(&mut self) {
         let until = Instant::now() + SETTLING;
         while self.has_status() && !self.is_settled() && Instant::now() < until {
@@ -106,23 +104,23 @@ impl Observer {
     async fn look(&mut self) -> Observed {
         let view = self.inputs.anycast.borrow_and_update().clone();
         let bgp = self.inputs.bgp.borrow_and_update().clone();
-        let told = self.ask(&view, &bgp).await;
+        let advertised = self.ask(&view, &bgp).await;
         let records = self.inputs.records.borrow_and_update().clone();
         Observed {
             node: self.node.clone(),
             desired: self.inputs.desired.borrow_and_update().clone(),
             not_ready: self.inputs.not_ready.borrow_and_update().clone(),
             usage: self.inputs.usage.borrow_and_update().clone(),
-            anycast: report::anycast::node_status(&view, &records, &told),
+            anycast: report::anycast::node_status(&view, &records, &advertised),
             bgp,
             subnets: self.inputs.host.borrow_and_update().subnets.clone(),
         }
     }
 
     /// What BIRD says of anycast addresses. A node without any has nothing to ask.
-    async fn ask(&mut self, view: &Arc<AnycastView>, bgp: &Arc<BgpView>) -> Result<Told, String> {
+    async fn ask(&mut self, view: &Arc<AnycastView>, bgp: &Arc<BgpView>) -> Result<Advertised, String> {
         if view.groups.is_empty() && bgp.anycast.values().all(|number| *number == 0) {
-            return Ok(Told::default());
+            return Ok(Advertised::default());
         }
         let question = Question {
             view: view.clone(),
@@ -131,13 +129,15 @@ impl Observer {
             addresses: bgp.anycast.clone(),
             counters: bgp.counters.anycast,
         };
-        let known =
-            self.told.as_ref().filter(|answer| answer.to == question && answer.at.elapsed() < ASK_EVERY);
+        let known = self
+            .advertised
+            .as_ref()
+            .filter(|answer| answer.to == question && answer.at.elapsed() < ASK_EVERY);
         if let Some(answer) = known {
-            return answer.told.clone();
+            return answer.advertised.clone();
         }
-        let told = report::anycast::told(bgp, &self.bird).await;
-        self.told = Some(Answer { told: told.clone(), to: question, at: Instant::now() });
-        told
+        let advertised = report::anycast::advertised(bgp, &self.bird).await;
+        self.advertised = Some(Answer { advertised: advertised.clone(), to: question, at: Instant::now() });
+        advertised
     }
 }

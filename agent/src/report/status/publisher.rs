@@ -28,7 +28,6 @@ const FIGURES_APART: Duration = Duration::from_secs(300);
 /// An object that was made is seen by then.
 const SEEN_WITHIN: Duration = Duration::from_secs(30);
 
-/// The publisher.
 pub(super) struct Publisher {
     client: Client,
     node: String,
@@ -55,8 +54,10 @@ struct Written {
 enum Step {
     /// The node has no NodeConfig.
     Make(Value),
-    /// It has one.
-    Write { status: Box<NodeConfigStatus>, at: Instant },
+    Write {
+        status: Box<NodeConfigStatus>,
+        at: Instant,
+    },
 }
 
 impl Publisher {
@@ -81,7 +82,6 @@ impl Publisher {
         }
     }
 
-    /// Publishes, for ever.
     pub(super) async fn run(mut self) {
         loop {
             let due = self.step().await;

@@ -23,7 +23,6 @@ pub(super) struct LastGood {
     pub(super) plan: Arc<NodePlan>,
 }
 
-/// The file.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Record {
@@ -85,7 +84,6 @@ impl LastGoodStore {
         self.good.as_ref().is_some_and(|good| good.of_configs)
     }
 
-    /// A new one.
     pub(super) fn keep(&mut self, good: LastGood) {
         if self.good.as_ref() != Some(&good) {
             self.save(Some(good));

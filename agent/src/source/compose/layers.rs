@@ -26,7 +26,6 @@ impl<'a> Layers<'a> {
         Self(own.map(Arc::as_ref).into_iter().chain(templates).collect())
     }
 
-    /// The highest first.
     pub(super) fn iter(&self) -> impl Iterator<Item = &'a ConfigObject> {
         self.0.iter().copied()
     }

@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use flock_core::node::NodePlan;
+use flock_core::prefix::overlap;
 use ipnet::IpNet;
 use jiff::Timestamp;
 use serde_json::Value;
@@ -22,7 +23,6 @@ use super::merge::merge;
 /// Who has given the node its prefixes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Giver {
-    /// NodeConfigs.
     Configs,
     /// `podCIDRs` of its Node.
     Kubernetes,
@@ -80,7 +80,6 @@ impl Others {
         all.filter(|net| !own.iter().any(|own| overlap(own, net))).collect()
     }
 
-    /// Where they are.
     pub(super) fn addresses(&self) -> impl Iterator<Item = IpAddr> {
         self.nodes.values().flat_map(|claim| claim.addresses.iter().copied())
     }
@@ -147,8 +146,4 @@ impl Claim {
 fn prefixes(list: &Value) -> impl Iterator<Item = IpNet> {
     let texts = list.as_array().into_iter().flatten().filter_map(Value::as_str);
     texts.filter_map(|text| text.trim().parse().ok()).map(|net: IpNet| net.trunc())
-}
-
-fn overlap(a: &IpNet, b: &IpNet) -> bool {
-    a.contains(b) || b.contains(a)
 }

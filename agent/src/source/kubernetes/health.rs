@@ -17,7 +17,6 @@ struct Trouble {
     reason: String,
 }
 
-/// All collections.
 #[derive(Debug, Default)]
 pub(super) struct Health {
     troubles: BTreeMap<Kind, Trouble>,

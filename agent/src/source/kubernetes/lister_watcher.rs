@@ -36,7 +36,6 @@ use self::timing::with_jitter;
 #[derive(Debug, Clone, Default)]
 pub(super) struct Query {
     path: &'static str,
-    /// Field selector.
     pub(super) fields: Option<String>,
     metadata_only: bool,
 }
@@ -53,7 +52,6 @@ impl Query {
 #[derive(Debug)]
 pub(super) struct Object<'a> {
     pub(super) meta: Meta,
-    /// JSON.
     pub(super) text: &'a str,
 }
 
@@ -65,7 +63,6 @@ impl<'a> Object<'a> {
 
 /// Who takes in what is listed and watched.
 pub(super) trait Handler: Send {
-    /// A list begins.
     fn begin(&mut self);
     /// An object of the list.
     fn listed(&mut self, object: &Object<'_>);
@@ -77,7 +74,6 @@ pub(super) trait Handler: Send {
     fn deleted(&mut self, object: &Object<'_>);
     /// From now on changes are seen.
     fn following(&mut self);
-    /// Nothing is seen.
     fn failing(&mut self, failure: Failure);
 }
 

@@ -22,14 +22,14 @@ pub(in crate::source) fn part(
     mut object: ConfigObject,
 ) -> Result<(ConfigObject, Vec<&'static str>), ReadError> {
     let spec: NodeConfigSpec = typed(&object.spec).map_err(ReadError::Shape)?;
-    let unserved = spec.unserved();
+    let unsupported = spec.unsupported();
     object.template = template(&spec).map_err(ReadError::Value)?;
     check(spec).map_err(ReadError::Value)?;
     if let Value::Object(fields) = &mut object.spec {
         fields.remove("nodeSelector");
         fields.remove("priority");
     }
-    Ok((object, unserved))
+    Ok((object, unsupported))
 }
 
 /// A `spec` as its type.

@@ -24,7 +24,6 @@ use flock_core::feed::{Outcome, Parsed};
 /// What is kept of a NodeConfig.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(in crate::source) struct Config {
-    /// As last read.
     pub(in crate::source) config: Option<Arc<ConfigObject>>,
     /// Why what is written now cannot be read.
     pub(in crate::source) unreadable: Option<Unreadable>,
@@ -111,8 +110,8 @@ impl ConfigReader {
         let own = (name == self.node).then(|| Arc::new(document.own()));
         let object = document.object();
         let value = match part(object.clone()) {
-            Ok((config, unserved)) => {
-                problems.extend(unserved.into_iter().map(|field| self::unserved(&name, field)));
+            Ok((config, unsupported)) => {
+                problems.extend(unsupported.into_iter().map(|field| self::unsupported(&name, field)));
                 Config { config: Some(Arc::new(config)), unreadable: None, own }
             }
             Err(error) => {
@@ -124,7 +123,7 @@ impl ConfigReader {
     }
 }
 
-fn unserved(name: &str, field: &str) -> Problem {
+fn unsupported(name: &str, field: &str) -> Problem {
     problem("NodeConfig", name, &format!("spec.{field} is not served by this release: it has no effect"))
 }
 

@@ -36,7 +36,6 @@ pub(in crate::source) fn namespace(
     Ok((name, interner.labels(&labels)))
 }
 
-/// Namespaces: their labels.
 #[derive(Debug, Default)]
 pub(in crate::source) struct NamespaceReader {
     interner: Interner,

@@ -116,7 +116,6 @@ pub(in crate::source) fn node(text: &str) -> Result<(String, Node), ReadError> {
     Ok((metadata.name, node))
 }
 
-/// Nodes.
 #[derive(Debug)]
 pub(in crate::source) struct NodeReader;
 

@@ -16,11 +16,8 @@ use super::{Interner, Meta, Reader, parsed};
 pub struct PeerPod {
     /// The node that it is on.
     pub node: Arc<str>,
-    /// Its labels.
     pub labels: Labels,
-    /// Its IPv6 address.
     pub v6: Option<Ipv6Addr>,
-    /// Its IPv4 address.
     pub v4: Option<Ipv4Addr>,
     /// Its ports that have names.
     pub named_ports: Arc<[ContainerPort]>,

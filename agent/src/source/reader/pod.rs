@@ -156,7 +156,7 @@ impl Manifest {
 
     /// A `Ready` that is written otherwise than Kubernetes writes it, as `true`: it means nothing, and whoever wrote it
     /// thinks that it does.
-    fn odd_condition(&self) -> Option<FieldError> {
+    fn invalid_condition(&self) -> Option<FieldError> {
         let (index, status) = self.status.ready()?;
         let at = Path::new("status").field("conditions").index(index).field("status");
         let known = matches!(status, "True" | "False" | "Unknown");
@@ -183,7 +183,7 @@ impl PodSpec {
 #[derive(Debug)]
 pub(in crate::source) struct ReadPod {
     pub(in crate::source) pod: Pod,
-    pub(in crate::source) odd_condition: Option<FieldError>,
+    pub(in crate::source) invalid_condition: Option<FieldError>,
 }
 
 /// Reads a Pod; none: it has the node's network and none of its own, so flock has nothing to do with it.
@@ -195,7 +195,7 @@ pub(in crate::source) fn pod(text: &str, interner: &mut Interner) -> Result<Opti
     if manifest.spec.host_network {
         return Ok(None);
     }
-    let odd_condition = manifest.odd_condition();
+    let invalid_condition = manifest.invalid_condition();
     let (readiness, has_ended) = (manifest.readiness(), manifest.status.has_ended());
     let Manifest { metadata, spec, status } = manifest;
     let PodMeta { namespace, name, uid, annotations, labels, owner_references, .. } = metadata;
@@ -216,7 +216,7 @@ pub(in crate::source) fn pod(text: &str, interner: &mut Interner) -> Result<Opti
         ips: status.pod_ips.iter().filter_map(|PodIp { ip }| ip.parse().ok()).collect(),
         ..Pod::new(name)
     };
-    Ok(Some(ReadPod { pod: pod.annotated(&annotations), odd_condition }))
+    Ok(Some(ReadPod { pod: pod.annotated(&annotations), invalid_condition }))
 }
 
 /// The pods of this node that have a network of their own.

@@ -30,7 +30,6 @@ fn whole(Document { metadata, mut spec }: Document) -> Result<AddressPool, ReadE
     address_pool(metadata.name, typed(&spec).map_err(ReadError::Shape)?).map_err(ReadError::Value)
 }
 
-/// AddressPools.
 #[derive(Debug)]
 pub(in crate::source) struct PoolReader;
 

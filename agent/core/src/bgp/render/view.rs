@@ -11,9 +11,6 @@ use super::super::plan::{AnycastWeight, Asn, GracefulRestart, PeerAddress, Prefi
 use super::anycast::MED_OF_NONE;
 use crate::prefix::Family;
 
-/// The routing-protocol number of the routes that flock makes itself.
-const ROUTE_PROTOCOL: u8 = 70;
-
 /// A whole configuration.
 #[derive(Serialize)]
 pub(super) struct View {
@@ -112,7 +109,7 @@ impl View {
         Self {
             router_id: config.router_id.to_string(),
             router_id_from: comment(&config.router_id_from),
-            route_protocol: ROUTE_PROTOCOL,
+            route_protocol: crate::host::ROUTE_PROTOCOL,
             families: [Family::IPv6, Family::IPv4].map(|family| FamilyView::of(family, config)),
             bfd: bfd_kinds(&config.sessions),
             recursive: config.sessions.iter().any(|session| is_recursive(session, config.asn)),

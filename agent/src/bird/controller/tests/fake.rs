@@ -76,7 +76,6 @@ impl Script {
         "0002-Reading\n0003 Reconfigured\n".to_owned()
     }
 
-    /// Runs this configuration.
     pub(super) fn run(&mut self, text: String) {
         let neighbor = text.lines().find(|line| line.trim().starts_with("neighbor "));
         self.asn = neighbor

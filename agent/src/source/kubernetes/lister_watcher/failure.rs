@@ -9,7 +9,6 @@ use kube::core::Status;
 pub(in crate::source::kubernetes) struct Failure {
     /// The HTTP status, if the API server has answered.
     pub(in crate::source::kubernetes) code: Option<u16>,
-    /// For people.
     pub(in crate::source::kubernetes) reason: String,
     /// How long the API server asks to be left alone.
     pub(in crate::source::kubernetes) retry_after: Duration,

@@ -19,7 +19,6 @@ pub(in crate::source::kubernetes) struct Timing {
     pub(in crate::source::kubernetes) gap: Duration,
     /// The first pause after a failure; each further one is twice as long.
     pub(in crate::source::kubernetes) first_pause: Duration,
-    /// The longest pause.
     pub(in crate::source::kubernetes) longest_pause: Duration,
     /// A watch that has lasted so long has worked: the next one begins at once.
     pub(in crate::source::kubernetes) lasting: Duration,

@@ -38,7 +38,6 @@ pub(super) enum Mood {
     Restored(u16),
 }
 
-/// The API server.
 #[derive(Clone)]
 pub(super) struct Api {
     address: std::net::SocketAddr,

@@ -124,18 +124,18 @@ fn a_pod_that_is_being_deleted_is_terminating_whatever_its_status_says() {
 fn a_condition_may_lack_what_the_api_server_does_not_ask_for() {
     let odd = "{conditions: [{}, {type: Ready}, {status: \"True\"}, {type: , status: }]}";
     assert_eq!(readiness("", odd), Readiness::NotReady);
-    assert_eq!(manifest("", &format!("status: {odd}")).odd_condition, None);
+    assert_eq!(manifest("", &format!("status: {odd}")).invalid_condition, None);
 }
 
 #[test]
 fn a_status_that_kubernetes_never_writes_is_remarked_upon() {
     let status = "{conditions: [{type: Other, status: x}, {type: Ready, status: \"true\"}]}";
-    let odd = manifest("", &format!("status: {status}")).odd_condition.unwrap();
+    let odd = manifest("", &format!("status: {status}")).invalid_condition.unwrap();
     assert_eq!(
         odd.to_string(),
         "status.conditions[1].status: \"true\" is not \"True\", \"False\" or \"Unknown\""
     );
-    assert_eq!(manifest("", &format!("status: {READY}")).odd_condition, None);
+    assert_eq!(manifest("", &format!("status: {READY}")).invalid_condition, None);
 }
 
 #[test]
