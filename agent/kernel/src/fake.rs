@@ -115,7 +115,7 @@ impl FakeKernel {
     }
 
     /// Lets step number `step` fail, counted from 0 at the kernel's making. Every single change is a step:
-    /// [`LinkChange`]s and [`HostChange`]s alike.
+    /// `LinkChange`s and `HostChange`s alike.
     pub fn fail_at(&self, step: usize, mode: FailMode) {
         self.inner().failure = Some((step, mode));
     }
