@@ -94,3 +94,30 @@ mod tests {
         assert_eq!(Sample(vec![Duration::from_millis(7)]).percentile(50), Duration::from_millis(7));
     }
 }
+
+/// A process' resident memory, in KiB.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Resident {
+    pub(crate) all: u64,
+    /// Of that, what it has written: heap and stacks. The rest is its program, which the kernel can read again.
+    pub(crate) anonymous: u64,
+}
+
+impl Resident {
+    pub(crate) fn of(pid: u32) -> Result<Self> {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+        let field = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name));
+            let kib =
+                line.with_context(|| format!("no {name}"))?.trim().trim_end_matches(" kB").parse::<u64>();
+            Ok::<_, anyhow::Error>(kib?)
+        };
+        Ok(Self { all: field("VmRSS:")?, anonymous: field("RssAnon:")? })
+    }
+}
+
+impl std::fmt::Display for Resident {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}, {} of it its own", bytes(self.all << 10), bytes(self.anonymous << 10))
+    }
+}
