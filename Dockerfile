@@ -28,5 +28,6 @@ LABEL org.opencontainers.image.title="flock" \
       org.opencontainers.image.licenses="Apache-2.0 AND GPL-2.0-or-later" \
       org.opencontainers.image.version="${VERSION}"
 COPY --from=programs /image /
-ENV PATH=/usr/sbin:/usr/bin
+# One arena: the agent works on few things at once, and every further one keeps some memory to itself.
+ENV PATH=/usr/sbin:/usr/bin GLIBC_TUNABLES=glibc.malloc.arena_max=1
 ENTRYPOINT ["/usr/bin/flock-agent"]
