@@ -3,12 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use crate::algo::{self, Identity};
-use crate::annotation::{PREFIX, PodRequests};
 use crate::attachment::PodName;
 use crate::bgp::control::{self, BirdVersion, Reply};
 use crate::bgp::observed;
 use crate::link::LinkAlias;
+use crate::pod::algo::{self, Identity};
+use crate::pod::annotation::{PREFIX, PodRequests};
 use crate::prefix::Cidr6;
 use crate::record::Record;
 

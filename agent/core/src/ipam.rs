@@ -38,7 +38,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::attachment::AttachmentId;
-use crate::intent::PodIntent;
+use crate::pod::intent::PodIntent;
 use crate::prefix::PodAddresses;
 use cool_down::CoolDowns;
 

@@ -6,8 +6,8 @@
 //! * [`feed`]: objects that are listed and watched, and what changes among them.
 //! * [`desired`]: what is wanted of the node, as a whole.
 //! * [`prefix`], [`node`]: what the node may give: its prefixes, defaults, MTU ([`node::NodePlan`]).
-//! * [`pod`], [`annotation`], [`intent`]: what the pod asks for, joined with the node's plan ([`intent::PodIntent`]).
-//! * [`algo`], [`iid`], [`ipam`]: which addresses it gets.
+//! * [`pod`]: what the pod asks for ([`pod::annotation`]), joined with the node's plan ([`pod::intent::PodIntent`]).
+//! * [`pod::algo`], [`iid`], [`ipam`]: which addresses it gets.
 //! * [`record`]: what the store remembers of it.
 //! * [`link`]: which facts the kernel must hold for it, and the changes that bring them about.
 //! * [`host`]: what the node as a whole is observed to have, and its sysctls and blackholes.
@@ -19,8 +19,6 @@
 //! * [`steering`]: how connections to an anycast address stay with their pod.
 //! * [`lifecycle`]: how store and kernel are joined after a restart, what is an orphan, and how flock is taken off a node.
 
-pub mod algo;
-pub mod annotation;
 pub mod anycast;
 pub mod attachment;
 pub mod bgp;
@@ -32,7 +30,6 @@ pub mod fnv;
 pub mod fuzzing;
 pub mod host;
 pub mod iid;
-pub mod intent;
 pub mod ipam;
 pub mod kubernetes;
 pub mod lifecycle;

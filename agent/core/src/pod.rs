@@ -1,11 +1,15 @@
 //! What the agent knows about a pod, in core's words, whatever source it came from.
 
+pub mod algo;
+pub mod annotation;
+pub mod intent;
+
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::annotation::{AnnotationError, PodRequests, Warning};
 use crate::attachment::PodName;
+use crate::pod::annotation::{AnnotationError, PodRequests, Warning};
 use crate::selector::Labels;
 
 /// A pod as far as the agent needs it.

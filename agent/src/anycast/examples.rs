@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use flock_core::attachment::PodName;
-use flock_core::intent;
 use flock_core::pod::Pod;
+use flock_core::pod::intent;
 use serde_json::Value;
 
 use crate::source::Source;

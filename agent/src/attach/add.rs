@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use flock_core::attachment::{AttachmentId, IfName, PodName};
-use flock_core::intent::{self, PodIntent};
 use flock_core::ipam::Draw;
 use flock_core::lifecycle::recovery::owns;
 use flock_core::link::{Observed, PodObserved, Scope, host_link_name, plan};
 use flock_core::node::NodePlan;
 use flock_core::pod::Pod;
+use flock_core::pod::intent::{self, PodIntent};
 use flock_core::prefix::Family;
 use flock_core::record::{NewRecord, Phase, Record};
 use flock_kernel::{Links, Node};

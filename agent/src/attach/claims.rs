@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use flock_core::claim::{Claimed, Ownership};
-use flock_core::intent::{self, PodIntent};
+use flock_core::pod::intent::{self, PodIntent};
 use flock_core::record::Record;
 use flock_core::steering::FlowSlot;
 use flock_kernel::{Links, Node};

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use flock_core::attachment::{AttachmentId, PodName};
 use flock_core::claim::ClaimError;
-use flock_core::intent::IntentError;
 use flock_core::ipam::IpamError;
+use flock_core::pod::intent::IntentError;
 use flock_kernel::KernelError;
 use flock_rpc::error::CniCode;
 

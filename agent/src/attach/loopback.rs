@@ -9,8 +9,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use flock_core::attachment::AttachmentId;
-use flock_core::intent;
 use flock_core::link::{Fact, PodObserved};
+use flock_core::pod::intent;
 use flock_core::record::Phase;
 use flock_kernel::{Links, Node};
 use tokio::time::{Instant, sleep};

@@ -70,7 +70,7 @@ fn exhausted(family: &str, ranges: &[PoolUsage], field: &str) -> String {
 #[cfg(test)]
 mod tests {
     use flock_core::claim::{ClaimError, ClaimProblem, Use};
-    use flock_core::intent::IntentError;
+    use flock_core::pod::intent::IntentError;
 
     use super::*;
 

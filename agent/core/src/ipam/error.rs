@@ -4,9 +4,9 @@ use std::fmt::Display;
 use std::net::IpAddr;
 
 use super::PoolUsage;
-use crate::algo::{Field, IpAlgo};
-use crate::annotation::Key;
 use crate::attachment::{AttachmentId, PodName};
+use crate::pod::algo::{Field, IpAlgo};
+use crate::pod::annotation::Key;
 use crate::prefix::{Cidr6, PodAddresses};
 
 /// Why an attachment gets no addresses.

@@ -7,11 +7,11 @@ mod v6;
 use ipnet::{Ipv4Net, Ipv6Net};
 
 use super::*;
-use crate::annotation::PREFIX;
 use crate::attachment::PodName;
-use crate::intent;
 use crate::node::{NodePlan, Pools};
 use crate::pod::Pod;
+use crate::pod::annotation::PREFIX;
+use crate::pod::intent;
 use crate::prefix::{Cidr4, Cidr6};
 
 const COOLDOWN: Duration = Duration::from_secs(30);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{Allocator, IpamError};
-use crate::intent::PodIntent;
+use crate::pod::intent::PodIntent;
 use crate::prefix::Cidr4;
 
 impl Allocator {

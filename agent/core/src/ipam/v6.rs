@@ -3,9 +3,9 @@
 use std::net::Ipv6Addr;
 
 use super::{Allocator, IpamError, Random};
-use crate::algo::{self, IpAlgo};
 use crate::iid;
-use crate::intent::PodIntent;
+use crate::pod::algo::{self, IpAlgo};
+use crate::pod::intent::PodIntent;
 use crate::prefix::Cidr6;
 
 /// How often an address is drawn for each range.

@@ -5,9 +5,9 @@ use std::net::Ipv4Addr;
 use proptest::prelude::*;
 use proptest::sample::Index;
 
-use crate::intent::PodIntent;
 use crate::ipam::tests::{intent, pools};
 use crate::node::Pools;
+use crate::pod::intent::PodIntent;
 use crate::prefix::{Cidr4, Cidr6};
 
 /// Enough attachments to exhaust small pools, and what `ip-algo` has for one pod.

@@ -1,6 +1,6 @@
 use std::net::IpAddr;
 
-use flock_core::annotation::PodRequests;
+use flock_core::pod::annotation::PodRequests;
 use flock_core::selector::Labels;
 
 use super::*;

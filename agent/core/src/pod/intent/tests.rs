@@ -1,7 +1,7 @@
 use super::*;
-use crate::annotation::PREFIX;
 use crate::node::{FamilyDefaults, Pools};
 use crate::pod::Controller;
+use crate::pod::annotation::PREFIX;
 
 fn plan(cidr6: &[&str], cidr4: &[&str]) -> NodePlan {
     NodePlan {

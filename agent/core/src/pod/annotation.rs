@@ -7,8 +7,8 @@ use std::str::FromStr;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
-use crate::algo::Ignored;
 use crate::attachment::PodName;
+use crate::pod::algo::Ignored;
 use crate::prefix::Family;
 
 /// What all keys of ours begin with.
@@ -47,7 +47,7 @@ pub struct PodRequests {
     pub cidr6: Vec<Ipv6Net>,
     /// The same for IPv4.
     pub cidr4: Vec<Ipv4Net>,
-    /// As written; it is judged together with the node's ([`crate::algo::resolve`]).
+    /// As written; it is judged together with the node's ([`crate::pod::algo::resolve`]).
     pub ip_algo: Option<String>,
     /// Its own addresses, in order: the first of each family takes the place of IPAM's.
     pub addresses: Vec<IpAddr>,

@@ -11,9 +11,9 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::annotation::{Key, quoted};
 use crate::attachment::PodName;
 use crate::fnv::fnv1a_64;
+use crate::pod::annotation::{Key, quoted};
 use crate::prefix::Cidr6;
 
 /// How many addresses an algorithm has for a pod in one prefix: the values of N.

@@ -5,8 +5,8 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use crate::annotation::{AnnotationError, Key, cidr_key, family_key};
 use crate::attachment::PodName;
+use crate::pod::annotation::{AnnotationError, Key, cidr_key, family_key};
 use crate::prefix::{Family, PrefixError};
 
 /// Who asked for a family.

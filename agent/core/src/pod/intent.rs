@@ -9,11 +9,11 @@ use std::net::IpAddr;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
-use crate::algo::{self, Identity, IpAlgo};
-use crate::annotation::{Concern, Key, Warning};
 use crate::attachment::PodName;
 use crate::node::NodePlan;
 use crate::pod::Pod;
+use crate::pod::algo::{self, Identity, IpAlgo};
+use crate::pod::annotation::{Concern, Key, Warning};
 use crate::prefix::{Cidr4, Cidr6, Family, PodAddresses};
 
 /// What a pod gets. It wants at least one family, and has at least one range for each family that it wants.
