@@ -24,7 +24,7 @@ use super::wire::{Content, frames};
 const RECEIVE_BUFFER: usize = 64 * 1024;
 
 /// A dump that changed while it was being read is read again, this often.
-const DUMP_TRIES: usize = 16;
+pub(super) const DUMP_TRIES: usize = 16;
 
 /// A family of netlink: who answers (`NETLINK_*` of `linux/netlink.h`).
 pub(super) trait Family {

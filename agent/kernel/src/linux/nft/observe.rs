@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use flock_core::nft::{Name, Observed, ObservedChain, Set, TableId};
+use flock_core::nft::{Data, Key, Name, Observed, ObservedChain, Set, SetType, TableId};
 use rustix::io::Errno;
 
 use super::decode;
 use super::encode::{TableFlags, number};
 use super::message::{Attributes, Netfilter, NetfilterMessage, kind};
 use crate::linux::errno::Failure;
-use crate::linux::socket::Socket;
+use crate::linux::socket::{DUMP_TRIES, Socket};
 
 /// A table as the kernel has it.
 #[derive(Debug)]
@@ -60,13 +60,35 @@ fn content(socket: &mut Socket<Netfilter>, table: &TableId) -> Result<Option<Obs
     let mut sets = BTreeMap::new();
     for set in all_sets.iter().filter(|set| !decode::is_anonymous(set)) {
         let Some((name, kind)) = decode::set(set) else { return Ok(None) };
-        let elements = list(socket, kind::GET_ELEMENT, table, named(table).text(2, name.as_str()))?;
-        let Some(elements) = decode::elements(&kind, &elements) else { return Ok(None) };
+        let Some(elements) = elements(socket, table, &name, &kind)? else { return Ok(None) };
         sets.insert(name, Set { kind, elements });
     }
     let chains: Option<BTreeMap<_, _>> = chains.iter().map(|chain| observed_chain(chain, &rules)).collect();
     let counters = counters.iter().map(decode::counter).collect();
     Ok(chains.zip(counters).map(|(chains, counters)| Observed { chains, sets, counters }))
+}
+
+type Elements = BTreeMap<Key, Option<Data>>;
+
+/// After a large commit the kernel resizes a set's hash table in the background, and it goes on with a dump by counting
+/// (`nft_rhash_walk`): one of several messages then misses elements without saying so. It counts when the next one
+/// agrees with it.
+fn elements(
+    socket: &mut Socket<Netfilter>,
+    table: &TableId,
+    set: &Name,
+    kind: &SetType,
+) -> Result<Option<Elements>, Failure> {
+    let mut before = None;
+    for _ in 0..DUMP_TRIES {
+        let messages = list(socket, kind::GET_ELEMENT, table, named(table).text(2, set.as_str()))?;
+        let elements = decode::elements(kind, &messages);
+        if messages.len() <= 1 || elements.is_none() || before.as_ref() == Some(&elements) {
+            return Ok(elements);
+        }
+        before = Some(elements);
+    }
+    Err(Failure { errno: Errno::INTR, text: Some(format!("set {set} kept changing while it was read")) })
 }
 
 fn observed_chain(chain: &Attributes, rules: &[Attributes]) -> Option<(Name, ObservedChain)> {
