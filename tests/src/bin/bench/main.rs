@@ -12,7 +12,7 @@ use std::fs;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use flock_tests::{Attached, Invocation, Netns, Pod, Sandbox, Site, World, requirements};
+use flock_tests::{Attached, Invocation, Netns, Pod, Sandbox, Site, World, leaks, requirements};
 
 use reference::Reference;
 use sample::{Resident, Row, Sample, bytes, print};
@@ -40,6 +40,7 @@ const PARTS: [(&str, Measure); 5] = [
 
 fn main() -> Result<()> {
     requirements::check()?;
+    leaks::sweep_dead_runs();
     let chosen: Vec<String> = std::env::args().skip(1).collect();
     let mut rows = Vec::new();
     for (name, measure) in PARTS {
