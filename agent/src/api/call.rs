@@ -26,7 +26,7 @@ impl Collection<'static> {
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
     /// The API server says no.
-    #[error("{}", .0.message)]
+    #[error("{}", reason(.0))]
     Refused(Box<Status>),
     #[error("no answer within {} s", PATIENCE.as_secs())]
     Silent,
@@ -75,6 +75,17 @@ impl CallError {
         let CallError::Refused(status) = self else { return Duration::ZERO };
         let seconds = status.details.as_ref().map_or(0, |details| details.retry_after_seconds);
         Duration::from_secs(seconds.into())
+    }
+}
+
+/// What the API server says, in words. Servers between may give a code and nothing else; kube makes an empty status of an
+/// event that it cannot read.
+pub fn reason(status: &Status) -> String {
+    match status {
+        Status { message, .. } if !message.is_empty() => message.clone(),
+        Status { reason, .. } if !reason.is_empty() => reason.clone(),
+        Status { code: 0, .. } => "the answer cannot be read".to_owned(),
+        Status { code, .. } => format!("HTTP status {code}, without a reason"),
     }
 }
 
@@ -139,5 +150,22 @@ async fn within_patience<T>(call: impl Future<Output = kube::Result<T>>) -> Resu
     match tokio::time::timeout(PATIENCE, call).await {
         Ok(answer) => Ok(answer?),
         Err(_) => Err(CallError::Silent),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_always_has_a_reason() {
+        for (status, reason) in [
+            (Status::failure("pods is forbidden", "Forbidden").with_code(403), "pods is forbidden"),
+            (Status::failure("", "Forbidden").with_code(403), "Forbidden"),
+            (Status::failure("", "").with_code(502), "HTTP status 502, without a reason"),
+            (Status::default(), "the answer cannot be read"),
+        ] {
+            assert_eq!(CallError::Refused(status.boxed()).to_string(), reason);
+        }
     }
 }

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use kube::core::Status;
 
+use crate::api::call::reason;
+
 /// Why a collection cannot be followed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::source::kubernetes) struct Failure {
@@ -47,13 +49,13 @@ impl Failure {
 
 impl From<Status> for Failure {
     fn from(status: Status) -> Self {
-        let reason = if status.message.is_empty() { status.reason } else { status.message };
+        let reason = reason(&status);
         let said = status.details.map_or(0, |details| details.retry_after_seconds);
         let retry_after = match (said, status.code) {
             (0, 429) => BUSY,
             (seconds, _) => Duration::from_secs(seconds.into()),
         };
-        Self { code: Some(status.code), reason, retry_after }
+        Self { code: (status.code != 0).then_some(status.code), reason, retry_after }
     }
 }
 
