@@ -2,11 +2,11 @@
 //!
 //! * [`client`]: the connection.
 //! * [`call`]: single requests and their errors.
-//! * [`backoff`]: when to try again.
+//! * [`retry`]: when to try again.
 
-pub mod backoff;
 pub mod call;
 pub mod client;
+pub mod retry;
 
 /// Whom server-side apply has our fields from.
 pub const FIELD_MANAGER: &str = "flock-agent";

@@ -1,4 +1,6 @@
-//! What decisions need of the outside world besides the kernel: the time and randomness.
+//! What decisions need of the outside world besides the kernel: the time and randomness. [`backoff`]: when to try again.
+
+pub mod backoff;
 
 use flock_core::ipam::Random;
 use jiff::Timestamp;

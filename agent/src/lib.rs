@@ -13,7 +13,7 @@
 //! * [`bird`]: what BIRD is to run, and what its sessions do. [`bird_stop`]: how it is ended.
 //! * [`report`]: what others are told: status, conditions, Events ([`notice`]), metrics.
 //! * [`install`], [`conflist`]: what the runtime executes and reads ([`replace`]). [`uninstall`]: all of it goes.
-//! * [`environment`]: time and randomness. [`publish`]: telling those who follow. [`latencies`]:
+//! * [`environment`]: time, randomness and pauses between attempts. [`publish`]: telling those who follow. [`latencies`]:
 //!   how long things took. [`cli`]: flockctl.
 
 // Nobody outside this workspace uses the crate: what a name says need not be said again.

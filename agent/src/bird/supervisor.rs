@@ -27,10 +27,18 @@ use tokio::time::{Instant, sleep};
 use super::client::Client;
 use super::log::Log;
 use super::marker::Marker;
+use crate::environment::backoff::Backoff;
 use crate::store::{Disk, Files as _};
 
 /// The time between two looks.
 const LOOK: Duration = Duration::from_secs(1);
+
+/// Before BIRD is started again.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+
+/// A BIRD that lived this long was well.
+const WELL: Duration = Duration::from_secs(30);
 
 /// What BIRD is started with.
 #[derive(Debug, Clone)]
@@ -68,7 +76,7 @@ impl Supervisor {
             marker: Marker::within(&self.run_dir),
             pid_file: dir.join("bird.pid"),
             log: Log::open(&dir.join("bird.log"))?,
-            backoff: Backoff::default(),
+            backoff: Backoff::new(FIRST_PAUSE, LONGEST_PAUSE),
             seen: None,
             bird: self,
         };
@@ -103,8 +111,8 @@ impl Watch {
                 let started = Instant::now();
                 self.start_and_wait().await;
                 self.seen = None;
-                let rest = self.backoff.after(started.elapsed());
-                self.pause(rest).await;
+                let pause = pause(&mut self.backoff, started.elapsed());
+                self.pause(pause).await;
             } else {
                 self.pause(LOOK).await;
             }
@@ -205,30 +213,10 @@ fn running(pid_file: &Path, socket: &Path) -> Option<u32> {
     command.split(|&byte| byte == 0).any(|argument| argument == socket).then_some(pid)
 }
 
-/// How long to wait before BIRD is started again: doubling while it does not live long.
-#[derive(Debug)]
-struct Backoff {
-    next: Duration,
-}
-
-impl Backoff {
-    const SHORTEST: Duration = Duration::from_millis(100);
-    const LONGEST: Duration = Duration::from_secs(10);
-    /// A BIRD that lived this long was well.
-    const WELL: Duration = Duration::from_secs(30);
-
-    fn after(&mut self, lived: Duration) -> Duration {
-        if lived >= Self::WELL {
-            *self = Self::default();
-        }
-        let now = self.next;
-        self.next = (now * 2).min(Self::LONGEST);
-        now
+/// Before a BIRD that lived so long is started again.
+fn pause(backoff: &mut Backoff, lived: Duration) -> Duration {
+    if lived >= WELL {
+        backoff.reset();
     }
-}
-
-impl Default for Backoff {
-    fn default() -> Self {
-        Self { next: Self::SHORTEST }
-    }
+    backoff.pause()
 }

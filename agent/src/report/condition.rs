@@ -12,9 +12,10 @@ use tokio::time::Instant;
 
 use super::pending_write::PendingWrite;
 use super::{Inputs, Parts, seconds};
-use crate::api::backoff::{Backoff, jittered};
 use crate::api::call::{self, CallError, Collection};
+use crate::api::retry::{JITTER, Retry};
 use crate::bird::BgpView;
+use crate::environment::backoff::jittered;
 use crate::environment::{Clock, SystemClock, sleep_until};
 use crate::source::own::{OwnNode, OwnObjects, SeenCondition};
 use crate::source::until;
@@ -112,7 +113,7 @@ struct ConditionWriter {
     node: String,
     own: OwnObjects,
     clock: Box<dyn Clock>,
-    backoff: Backoff,
+    retry: Retry,
     /// The network was there once.
     said: bool,
     written: Option<Written>,
@@ -136,8 +137,8 @@ struct Condition {
 
 impl ConditionWriter {
     fn new(client: Client, node: &str, own: OwnObjects, clock: Box<dyn Clock>) -> Self {
-        let backoff = Backoff::at("the Node's condition NetworkUnavailable");
-        Self { client, node: node.to_owned(), own, clock, backoff, said: false, written: None }
+        let retry = Retry::at("the Node's condition NetworkUnavailable");
+        Self { client, node: node.to_owned(), own, clock, retry, said: false, written: None }
     }
 
     async fn run(mut self, mut observer: impl Observe) {
@@ -157,13 +158,13 @@ impl ConditionWriter {
         let condition = self.wanted(observation, &node)?;
         let now = Instant::now();
         let due = self.due(&condition, &node, now);
-        let due = self.backoff.not_before().map_or(due, |not_before| due.max(not_before));
+        let due = self.retry.not_before().map_or(due, |not_before| due.max(not_before));
         if due > now {
             return Some(due);
         }
         match self.write(condition, &node).await {
-            Ok(()) => self.backoff.succeeded(),
-            Err(error) => self.backoff.failed(&error),
+            Ok(()) => self.retry.succeeded(),
+            Err(error) => self.retry.failed(&error),
         }
         Some(Instant::now())
     }
@@ -212,7 +213,8 @@ impl ConditionWriter {
         let after = SeenCondition { status: (*status).to_owned(), reason: (*reason).to_owned() };
         let pending = PendingWrite::of(identity(node), (node.uid.clone(), Some(after)));
         let at = Instant::now();
-        self.written = Some(Written { condition, pending, at, again_at: at + jittered(HEARTBEAT), since });
+        self.written =
+            Some(Written { condition, pending, at, again_at: at + jittered(HEARTBEAT, JITTER), since });
         Ok(())
     }
 

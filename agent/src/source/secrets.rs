@@ -16,8 +16,9 @@ use serde_json::Value;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::api::backoff::jittered;
 use crate::api::call::{self, Collection};
+use crate::api::retry::JITTER;
+use crate::environment::backoff::jittered;
 
 #[cfg(test)]
 mod tests;
@@ -86,7 +87,7 @@ impl Reader {
             self.unanswered = if all_answered { 0 } else { self.unanswered.saturating_add(1) };
             publish(&read, &named, answers);
             if is_due || !all_answered {
-                due = Instant::now() + jittered(if all_answered { ASK_EVERY } else { TRY_AGAIN });
+                due = Instant::now() + jittered(if all_answered { ASK_EVERY } else { TRY_AGAIN }, JITTER);
             }
             tokio::select! {
                 Ok(()) = desired.changed() => {}

@@ -8,8 +8,9 @@ use flock_core::bgp::control::{BirdVersion, Reply};
 use tokio::time::Instant;
 
 use crate::bird::client::{BirdError, Client, Command};
+use crate::environment::backoff::Backoff;
 
-/// The first pause before another attempt; each further one is twice as long.
+/// The first pause before another attempt.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
 /// The longest pause. A BIRD that was away for long is found within this time.
@@ -20,11 +21,12 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 pub(super) struct ControlConnection {
     socket: PathBuf,
     state: State,
+    backoff: Backoff,
 }
 
 #[derive(Debug)]
 enum State {
-    Away { retry_at: Instant, pause: Duration, reason: Option<String> },
+    Away { retry_at: Instant, reason: Option<String> },
     Up { client: Client, version: BirdVersion, running: Running },
 }
 
@@ -37,7 +39,8 @@ struct Running {
 
 impl ControlConnection {
     pub(super) fn new(socket: PathBuf) -> Self {
-        Self { socket, state: State::Away { retry_at: Instant::now(), pause: FIRST_PAUSE, reason: None } }
+        let backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
+        Self { socket, state: State::Away { retry_at: Instant::now(), reason: None }, backoff }
     }
 
     pub(super) fn socket(&self) -> &Path {
@@ -117,14 +120,13 @@ impl ControlConnection {
     }
 
     fn away(&mut self, reason: String, complain: bool) {
-        let pause = match &self.state {
-            State::Away { pause, .. } => (*pause * 2).min(LONGEST_PAUSE),
-            State::Up { .. } => FIRST_PAUSE,
-        };
+        if self.is_up() {
+            self.backoff.reset();
+        }
         if complain && self.away_because() != Some(&reason) {
             tracing::warn!(reason, "BIRD is away; what is programmed stays");
         }
-        self.state = State::Away { retry_at: Instant::now() + pause, pause, reason: Some(reason) };
+        self.state = State::Away { retry_at: Instant::now() + self.backoff.pause(), reason: Some(reason) };
     }
 
     pub(super) async fn ask(&mut self, command: &Command) -> Result<Reply, BirdError> {

@@ -208,10 +208,11 @@ async fn a_process_that_has_lost_its_socket_is_still_bird() {
 }
 
 #[test]
-fn the_rest_between_two_starts_doubles_until_bird_is_well() {
-    let mut backoff = Backoff::default();
-    let rests: Vec<u128> = (0..9).map(|_| backoff.after(Duration::from_secs(29)).as_millis()).collect();
-    assert_eq!(rests, [100, 200, 400, 800, 1600, 3200, 6400, 10_000, 10_000]);
-    assert_eq!(backoff.after(Duration::from_secs(30)).as_millis(), 100);
-    assert_eq!(backoff.after(Duration::ZERO).as_millis(), 200);
+fn the_pause_between_two_starts_doubles_until_bird_is_well() {
+    let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
+    let pauses: Vec<u128> =
+        (0..9).map(|_| pause(&mut backoff, Duration::from_secs(29)).as_millis()).collect();
+    assert_eq!(pauses, [100, 200, 400, 800, 1600, 3200, 6400, 10_000, 10_000]);
+    assert_eq!(pause(&mut backoff, Duration::from_secs(30)).as_millis(), 100);
+    assert_eq!(pause(&mut backoff, Duration::ZERO).as_millis(), 200);
 }

@@ -10,8 +10,8 @@ use tokio::time::Instant;
 
 use super::series::{Action, EventSeries, Series};
 use crate::api::FIELD_MANAGER;
-use crate::api::backoff::Backoff;
 use crate::api::call::{self, CallError, Collection};
+use crate::api::retry::Retry;
 use crate::environment::{Clock, sleep_until};
 use crate::notice::{About, Notice, Severity};
 use crate::report::cut;
@@ -38,7 +38,7 @@ pub(super) struct Sender {
     own: watch::Receiver<Option<Arc<OwnNode>>>,
     clock: Box<dyn Clock>,
     series: EventSeries,
-    backoff: Backoff,
+    retry: Retry,
 }
 
 impl Sender {
@@ -48,8 +48,8 @@ impl Sender {
         own: watch::Receiver<Option<Arc<OwnNode>>>,
         clock: Box<dyn Clock>,
     ) -> Self {
-        let (series, backoff) = (EventSeries::new(Instant::now()), Backoff::at("Events"));
-        Self { client, node, own, clock, series, backoff }
+        let (series, retry) = (EventSeries::new(Instant::now()), Retry::at("Events"));
+        Self { client, node, own, clock, series, retry }
     }
 
     /// Sends what it is told, until nobody tells anything any more.
@@ -79,7 +79,7 @@ impl Sender {
         for _ in 0..ATTEMPTS {
             match call::create(&self.client, Collection(&path), &event).await {
                 // An earlier attempt has got through after all.
-                Err(error) if error.is_already_there() => return self.backoff.succeeded(),
+                Err(error) if error.is_already_there() => return self.retry.succeeded(),
                 answer => {
                     if self.is_done(answer).await {
                         return;
@@ -112,13 +112,13 @@ impl Sender {
     async fn is_done(&mut self, answer: Result<Value, CallError>) -> bool {
         match answer {
             Ok(_) => {
-                self.backoff.succeeded();
+                self.retry.succeeded();
                 true
             }
             Err(error) => {
-                self.backoff.failed(&error);
+                self.retry.failed(&error);
                 if !error.is_final() {
-                    sleep_until(self.backoff.not_before()).await;
+                    sleep_until(self.retry.not_before()).await;
                 }
                 error.is_final()
             }

@@ -13,8 +13,9 @@ use super::compose::compose;
 use super::observed::Observed;
 use super::outline::outline;
 use crate::api::FIELD_MANAGER;
-use crate::api::backoff::{Backoff, jittered};
 use crate::api::call::{self, CallError, Collection};
+use crate::api::retry::{JITTER, Retry};
+use crate::environment::backoff::jittered;
 use crate::environment::{Clock, sleep_until};
 use crate::report::pending_write::PendingWrite;
 use crate::source::own::{OwnConfig, OwnObjects};
@@ -34,7 +35,7 @@ pub(super) struct Publisher {
     own: OwnObjects,
     observed: watch::Receiver<Option<Arc<Observed>>>,
     clock: Box<dyn Clock>,
-    backoff: Backoff,
+    retry: Retry,
     /// What was written last, and what the API server has made of it.
     written: Option<Written>,
     /// When the object was made; the watch shows it later.
@@ -74,11 +75,11 @@ impl Publisher {
             own,
             observed,
             clock,
-            backoff: Backoff::at("NodeConfig status"),
+            retry: Retry::at("NodeConfig status"),
             written: None,
             made: None,
             started: Instant::now(),
-            figures_apart: FIGURES_APART + jittered(FIGURES_APART / 10),
+            figures_apart: FIGURES_APART + jittered(FIGURES_APART / 10, JITTER),
         }
     }
 
@@ -103,13 +104,13 @@ impl Publisher {
             Step::Make(_) => now,
             Step::Write { at, .. } => *at,
         };
-        let due = self.backoff.not_before().map_or(due, |not_before| due.max(not_before));
+        let due = self.retry.not_before().map_or(due, |not_before| due.max(not_before));
         if due > now {
             return Some(overdue(self).map_or(due, |overdue| overdue.min(due)));
         }
         match self.take(step).await {
-            Ok(()) => self.backoff.succeeded(),
-            Err(error) => self.backoff.failed(&error),
+            Ok(()) => self.retry.succeeded(),
+            Err(error) => self.retry.failed(&error),
         }
         // Another look at once: there may be more to do, or a pause to be waited for.
         Some(Instant::now())

@@ -25,12 +25,12 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_stream::{Stream, StreamExt as _};
 
+use crate::environment::backoff::{Backoff, jittered};
 use crate::source::reader::Meta;
 use crate::source::stores::{Kind, Row};
 
 pub(super) use self::failure::Failure;
 pub(super) use self::timing::Timing;
-use self::timing::with_jitter;
 
 /// What the API server is asked for.
 #[derive(Debug, Clone, Default)]
@@ -105,6 +105,9 @@ struct Position {
 /// that lags.
 const MOST_AHEAD: u32 = 4;
 
+/// The share by which a pause may be shorter: a cluster's agents must not keep an API server down that comes up.
+const JITTER: f64 = 0.5;
+
 impl<H: Handler> ListerWatcher<H> {
     pub(super) fn new(
         client: Client,
@@ -118,7 +121,7 @@ impl<H: Handler> ListerWatcher<H> {
 
     /// Follows the collection, for ever.
     pub(super) async fn run(mut self) {
-        let mut pause = self.timing.first_pause;
+        let mut backoff = Backoff::new(self.timing.first_pause, self.timing.longest_pause);
         loop {
             self.at.begun = None;
             let mut asked_for = Duration::ZERO;
@@ -127,7 +130,7 @@ impl<H: Handler> ListerWatcher<H> {
                 self.handler.failing(failure);
             }
             if self.at.begun.is_some_and(|begun| begun.elapsed() >= self.timing.lasting) {
-                pause = self.timing.first_pause;
+                backoff.reset();
                 if asked_for.is_zero() {
                     continue;
                 }
@@ -135,10 +138,9 @@ impl<H: Handler> ListerWatcher<H> {
             // Who asks for time is given it, whatever works elsewhere.
             sleep(asked_for).await;
             tokio::select! {
-                () = sleep(with_jitter(pause)) => {}
+                () = sleep(jittered(backoff.pause(), JITTER)) => {}
                 () = self.working.notified() => {}
             }
-            pause = (pause * 2).min(self.timing.longest_pause);
         }
     }
 

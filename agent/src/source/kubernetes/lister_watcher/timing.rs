@@ -2,10 +2,6 @@
 
 use std::time::Duration;
 
-use flock_core::ipam::Random as _;
-
-use crate::environment::SystemRandom;
-
 /// How long is waited for what.
 #[derive(Debug, Clone)]
 pub(in crate::source::kubernetes) struct Timing {
@@ -44,11 +40,4 @@ impl Default for Timing {
             refresh: Duration::from_secs(3),
         }
     }
-}
-
-/// Between half and the whole of a pause: agents that failed together do not come back together.
-pub(super) fn with_jitter(pause: Duration) -> Duration {
-    let mut byte = [0];
-    SystemRandom.fill(&mut byte);
-    pause.mul_f64(0.5 + f64::from(byte[0]) / 512.0)
 }
