@@ -1,4 +1,4 @@
-//! The worked examples of the README do what they say: their pools are taken, and let their pods have what they ask for.
+//! The worked examples of docs/anycast.md: their pools are accepted, and admit what their pods claim.
 
 use std::collections::BTreeSet;
 use std::fs;

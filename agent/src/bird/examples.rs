@@ -1,6 +1,6 @@
-//! The README's configurations, from the file that a person writes to the file that BIRD reads. The golden files are
+//! The configurations of docs/bgp.md, from the file that a person writes to the file that BIRD reads. The golden files are
 //! read by BIRD's own parser in the workspace's tests. They are made anew by `FLOCK_BLESS=1 cargo test -p flock-agent
-//! readme`.
+//! golden`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -64,12 +64,12 @@ fn bird_conf(node: &str) -> String {
 }
 
 #[test]
-fn the_readmes_configurations_become_their_golden_files() {
+fn the_configurations_of_the_page_become_their_golden_files() {
     let bless = std::env::var_os("FLOCK_BLESS").is_some_and(|value| value == "1");
     for (node, example) in
         [("node-a", "one-router"), ("node-b", "two-routers"), ("node-c", "route-reflector")]
     {
-        let golden = repository().join(format!("bird-templates/golden/readme-{example}.conf"));
+        let golden = repository().join(format!("bird-templates/golden/example-{example}.conf"));
         let text = bird_conf(node);
         if bless {
             std::fs::write(&golden, &text).unwrap();

@@ -195,8 +195,8 @@ fn golden_files_are_what_the_templates_give() {
             conf.text
         );
     }
-    // The README's examples begin with NodeConfig: the agent's tests hold them to their files.
-    let elsewhere = |file: &PathBuf| file.to_string_lossy().contains("/readme-");
+    // The examples of docs/bgp.md begin with NodeConfig: the agent's tests hold them to their files.
+    let elsewhere = |file: &PathBuf| file.to_string_lossy().contains("/example-");
     let present = dir.read_dir().unwrap().map(|entry| entry.unwrap().path());
     let present = present.filter(|file| !elsewhere(file)).collect();
     assert_eq!(expected, present, "a golden file that no configuration stands for");
