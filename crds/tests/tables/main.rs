@@ -1,4 +1,4 @@
-//! What the API server accepts and refuses: `tests/data`, the examples and the README, against the schemas.
+//! What the API server accepts and refuses: `tests/data`, the examples and the documents, against the schemas.
 //!
 //! The suite with a real cluster asks its API server about the same tables. Here is checked what needs none: what
 //! schemas say without CEL, and that every rule in CEL has a case that asks for its words.
@@ -97,20 +97,28 @@ fn every_example_fits_the_schemas_and_the_types() {
             }
         }
     }
-    assert!(seen >= 12, "only {seen} examples were found");
+    assert!(seen >= 15, "only {seen} examples were found");
 }
 
-/// The files of deploy/examples, and the YAML blocks of the README that are whole documents.
+/// The files of deploy/examples, and the YAML blocks of README.md and docs that are whole documents.
 fn examples() -> Vec<(String, String)> {
     let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let files = fs::read_dir(repository.join("deploy/examples")).unwrap().map(|entry| entry.unwrap().path());
-    let mut examples: Vec<(String, String)> =
-        files.map(|path| (path.display().to_string(), fs::read_to_string(path).unwrap())).collect();
+    let mut examples = files(&repository.join("deploy/examples"));
     let readme = fs::read_to_string(repository.join("README.md")).unwrap();
-    let blocks = readme.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next());
-    let documents = blocks.filter(|block| block.starts_with("apiVersion:"));
-    examples.extend(documents.map(|block| ("README.md".to_owned(), block.to_owned())));
+    let mut pages = files(&repository.join("docs"));
+    pages.push(("README.md".to_owned(), readme));
+    for (name, page) in pages {
+        let blocks = page.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next());
+        let documents = blocks.filter(|block| block.starts_with("apiVersion:"));
+        examples.extend(documents.map(|block| (name.clone(), block.to_owned())));
+    }
     examples
+}
+
+/// The names and the texts of a folder's files.
+fn files(folder: &Path) -> Vec<(String, String)> {
+    let paths = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    paths.map(|path| (path.display().to_string(), fs::read_to_string(path).unwrap())).collect()
 }
 
 #[test]

@@ -228,15 +228,15 @@ fn file(path: &str) -> String {
 }
 
 #[test]
-fn the_readme_shows_the_examples_and_they_are_accepted() {
-    let readme = file("README.md");
-    let shown: Vec<&str> = readme
+fn the_pages_show_the_examples_and_they_are_accepted() {
+    let pages = ["README.md", "docs/bgp.md", "docs/deploy.md"].map(file).concat();
+    let shown: Vec<&str> = pages
         .split("```yaml\n")
         .skip(1)
         .filter_map(|rest| rest.split_once("```\n"))
         .map(|(yaml, _)| yaml)
         .collect();
-    let shown: Vec<&str> = shown.into_iter().filter(|yaml| yaml.contains("\n  bgp:\n")).collect();
+    let shown: Vec<&str> = shown.into_iter().filter(|yaml| yaml.contains("\n  bgp:")).collect();
     let names = ["one-router", "two-routers", "route-reflector"];
     let examples = names.map(|name| file(&format!("deploy/examples/bgp-{name}.yaml")));
     // A first template for a cluster is no example of a node.
