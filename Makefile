@@ -16,7 +16,7 @@ test: ## All tests: unit, property and golden ones, and with root those in netwo
 	@scripts/build
 	@scripts/test
 
-lint: ## Format, clippy, rustdoc, shellcheck, licences, layers: any warning fails
+lint: ## Format, clippy, rustdoc, shellcheck, licences, layers, links: any warning fails
 	@scripts/install-deps build lint
 	@scripts/lint
 
