@@ -1,6 +1,6 @@
-//! What decisions need of the outside world besides the kernel: the time and randomness. [`backoff`]: when to try again.
+//! What decisions need of the outside world besides the kernel: the time and randomness.
 
-pub mod backoff;
+use std::time::Duration;
 
 use flock_core::ipam::Random;
 use jiff::Timestamp;
@@ -39,5 +39,26 @@ pub(crate) async fn sleep_until(due: Option<Instant>) {
     match due {
         Some(due) => tokio::time::sleep_until(due).await,
         None => std::future::pending().await,
+    }
+}
+
+/// Up to a `share` (0 to 1) less, at random: nodes that failed together do not come back together.
+pub fn jittered(whole: Duration, share: f64) -> Duration {
+    let mut byte = [0_u8];
+    SystemRandom.fill(&mut byte);
+    whole.mul_f64(1.0 - share * f64::from(byte[0]) / 256.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pause_is_shortened_by_its_share_at_most() {
+        let whole = Duration::from_secs(10);
+        let pauses: Vec<Duration> = (0..99).map(|_| jittered(whole, 0.2)).collect();
+        assert!(pauses.iter().all(|pause| whole * 4 / 5 <= *pause && *pause <= whole), "{pauses:?}");
+        assert!(pauses.iter().any(|pause| *pause != pauses[0]), "{pauses:?}");
+        assert_eq!(jittered(whole, 0.0), whole);
     }
 }

@@ -17,10 +17,12 @@
 //! * [`nft`]: nftables as values.
 //! * [`marks`]: who uses which bits of marks.
 //! * [`steering`]: how connections to an anycast address stay with their pod.
+//! * [`backoff`]: when to try again.
 //! * [`lifecycle`]: how store and kernel are joined after a restart, what is an orphan, and how flock is taken off a node.
 
 pub mod anycast;
 pub mod attachment;
+pub mod backoff;
 pub mod bgp;
 pub mod claim;
 pub mod desired;

@@ -5,7 +5,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::call::CallError;
-use crate::environment::backoff::{Backoff, jittered};
+use flock_core::backoff::Backoff;
+
+use crate::environment::jittered;
 
 /// The pause after the first failure.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);

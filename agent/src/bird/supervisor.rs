@@ -27,8 +27,8 @@ use tokio::time::{Instant, sleep};
 use super::client::Client;
 use super::log::Log;
 use super::marker::Marker;
-use crate::environment::backoff::Backoff;
 use crate::store::{Disk, Files as _};
+use flock_core::backoff::Backoff;
 
 /// The time between two looks.
 const LOOK: Duration = Duration::from_secs(1);

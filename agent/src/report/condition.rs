@@ -15,7 +15,7 @@ use super::{Inputs, Parts, seconds};
 use crate::api::call::{self, CallError, Collection};
 use crate::api::retry::{JITTER, Retry};
 use crate::bird::BgpView;
-use crate::environment::backoff::jittered;
+use crate::environment::jittered;
 use crate::environment::{Clock, SystemClock, sleep_until};
 use crate::source::own::{OwnNode, OwnObjects, SeenCondition};
 use crate::source::until;

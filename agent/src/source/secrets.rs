@@ -18,7 +18,7 @@ use tokio::time::Instant;
 
 use crate::api::call::{self, Collection};
 use crate::api::retry::JITTER;
-use crate::environment::backoff::jittered;
+use crate::environment::jittered;
 
 #[cfg(test)]
 mod tests;

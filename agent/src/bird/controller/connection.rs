@@ -8,7 +8,7 @@ use flock_core::bgp::control::{BirdVersion, Reply};
 use tokio::time::Instant;
 
 use crate::bird::client::{BirdError, Client, Command};
-use crate::environment::backoff::Backoff;
+use flock_core::backoff::Backoff;
 
 /// The first pause before another attempt.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);

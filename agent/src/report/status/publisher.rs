@@ -15,7 +15,7 @@ use super::outline::outline;
 use crate::api::FIELD_MANAGER;
 use crate::api::call::{self, CallError, Collection};
 use crate::api::retry::{JITTER, Retry};
-use crate::environment::backoff::jittered;
+use crate::environment::jittered;
 use crate::environment::{Clock, sleep_until};
 use crate::report::pending_write::PendingWrite;
 use crate::source::own::{OwnConfig, OwnObjects};

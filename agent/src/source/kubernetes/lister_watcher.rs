@@ -25,7 +25,9 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_stream::{Stream, StreamExt as _};
 
-use crate::environment::backoff::{Backoff, jittered};
+use flock_core::backoff::Backoff;
+
+use crate::environment::jittered;
 use crate::source::reader::Meta;
 use crate::source::stores::{Kind, Row};
 

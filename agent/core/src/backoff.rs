@@ -2,10 +2,6 @@
 
 use std::time::Duration;
 
-use flock_core::ipam::Random as _;
-
-use super::SystemRandom;
-
 /// How long to wait before the next attempt.
 #[derive(Debug, Clone)]
 pub struct Backoff {
@@ -15,6 +11,7 @@ pub struct Backoff {
 }
 
 impl Backoff {
+    /// Begins with the `first` pause.
     pub const fn new(first: Duration, longest: Duration) -> Self {
         Self { first, longest, next: first }
     }
@@ -32,13 +29,6 @@ impl Backoff {
     }
 }
 
-/// Up to a `share` (0 to 1) less, at random: nodes that failed together do not come back together.
-pub fn jittered(whole: Duration, share: f64) -> Duration {
-    let mut byte = [0_u8];
-    SystemRandom.fill(&mut byte);
-    whole.mul_f64(1.0 - share * f64::from(byte[0]) / 256.0)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -50,14 +40,5 @@ mod tests {
         assert_eq!(pauses, [100, 200, 400, 800, 1000, 1000]);
         backoff.reset();
         assert_eq!(backoff.pause().as_millis(), 100);
-    }
-
-    #[test]
-    fn a_pause_is_shortened_by_its_share_at_most() {
-        let whole = Duration::from_secs(10);
-        let pauses: Vec<Duration> = (0..99).map(|_| jittered(whole, 0.2)).collect();
-        assert!(pauses.iter().all(|pause| whole * 4 / 5 <= *pause && *pause <= whole), "{pauses:?}");
-        assert!(pauses.iter().any(|pause| *pause != pauses[0]), "{pauses:?}");
-        assert_eq!(jittered(whole, 0.0), whole);
     }
 }
