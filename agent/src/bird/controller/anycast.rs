@@ -33,7 +33,7 @@ impl Controller {
         let routes = self.advertisements.routes();
         let withdrawn =
             routes.changes(&desired.routes).into_values().any(|change| change == Change::Withdrawn);
-        let is_known = self.connection.anycast() == Some(routes.revision().as_str());
+        let is_known = self.connection.anycast() == Some(routes.revision());
         if withdrawn || !is_known {
             return Some(now);
         }
@@ -53,7 +53,7 @@ impl Controller {
         let revision = desired.routes.revision();
         let refused = self.anycast_refused.as_ref().filter(|refused| refused.revision == revision);
         let is_refused = refused.is_some_and(|refused| refused.since.elapsed() < RETRY_ANYCAST);
-        (self.connection.anycast() != Some(revision.as_str()) && !is_refused).then_some((base, desired))
+        (self.connection.anycast() != Some(revision) && !is_refused).then_some((base, desired))
     }
 
     fn base_in_bird(&self) -> Option<&Base> {
@@ -104,7 +104,8 @@ impl Controller {
     fn refuse_routes(&mut self, routes: &AnycastRoutes, reason: String) {
         tracing::error!(reason, "BIRD goes on with the anycast routes that it has");
         self.counters.refused += 1;
-        self.anycast_refused = Some(Refused { revision: routes.revision(), reason, since: Instant::now() });
+        self.anycast_refused =
+            Some(Refused { revision: routes.revision().to_owned(), reason, since: Instant::now() });
     }
 
     /// Whether BIRD runs this now, with these routes or whichever. It puts off a configuration as long as it is busy
@@ -115,7 +116,7 @@ impl Controller {
         routes: Option<&AnycastRoutes>,
     ) -> Result<bool, BirdError> {
         let until = Instant::now() + BUSY;
-        let routes = routes.map(AnycastRoutes::revision);
+        let routes = routes.map(|routes| routes.revision().to_owned());
         loop {
             self.connection.ask_running().await?;
             let has_routes = routes.is_none() || self.connection.anycast() == routes.as_deref();

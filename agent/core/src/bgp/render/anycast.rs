@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
+use std::sync::Arc;
 
 use ipnet::IpNet;
 
@@ -26,9 +27,26 @@ const BYTES_PER_SECOND: f32 = 125_000_000.0;
 /// Stands for autonomous systems of 32 bits where there is room for 16 (RFC 6793).
 const AS_TRANS: u16 = 23456;
 
-/// Anycast routes, as statements.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct AnycastRoutes(BTreeMap<IpAddr, String>);
+/// Anycast routes, as statements. Clones share them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AnycastRoutes {
+    statements: Arc<BTreeMap<IpAddr, String>>,
+    revision: Arc<str>,
+}
+
+impl From<BTreeMap<IpAddr, String>> for AnycastRoutes {
+    fn from(statements: BTreeMap<IpAddr, String>) -> Self {
+        let lines: String = statements.values().map(|statement| format!("{statement}\n")).collect();
+        let revision = format!("{:016x}", fnv1a_64(lines.as_bytes()));
+        Self { statements: Arc::new(statements), revision: revision.into() }
+    }
+}
+
+impl Default for AnycastRoutes {
+    fn default() -> Self {
+        BTreeMap::new().into()
+    }
+}
 
 /// What becomes of one address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -47,39 +65,47 @@ impl AnycastRoutes {
         let route = |(address, pods): (&IpAddr, &NonZeroU32)| {
             (*address, statement(*address, attributes(config.anycast_weight, config.asn, *pods)))
         };
-        Self(config.anycast.iter().map(route).collect())
+        config.anycast.iter().map(route).collect::<BTreeMap<_, _>>().into()
     }
 
     /// The addresses.
     pub fn addresses(&self) -> impl Iterator<Item = IpAddr> {
-        self.0.keys().copied()
+        self.statements.keys().copied()
     }
 
     /// What `eval flock_anycast` answers in a BIRD that has them.
-    pub fn revision(&self) -> String {
-        let lines: String = self.0.values().map(|statement| format!("{statement}\n")).collect();
-        format!("{:016x}", fnv1a_64(lines.as_bytes()))
+    pub fn revision(&self) -> &str {
+        &self.revision
     }
 
     /// What it takes to get from these to `others`.
     pub fn changes(&self, others: &Self) -> BTreeMap<IpAddr, Change> {
-        let now = others.0.iter().filter_map(|(address, statement)| match self.0.get(address) {
-            None => Some((*address, Change::Announced)),
-            Some(before) if before != statement => Some((*address, Change::Weight)),
-            Some(_) => None,
-        });
-        let gone = self.0.keys().filter(|address| !others.0.contains_key(address));
+        let now =
+            others.statements.iter().filter_map(|(address, statement)| match self.statements.get(address) {
+                None => Some((*address, Change::Announced)),
+                Some(before) if before != statement => Some((*address, Change::Weight)),
+                Some(_) => None,
+            });
+        let gone = self.statements.keys().filter(|address| !others.statements.contains_key(address));
         now.chain(gone.map(|address| (*address, Change::Withdrawn))).collect()
     }
 
     /// These, without the addresses that `others` do not have.
     pub fn only_of(&self, others: &Self) -> Self {
-        let kept = self.0.iter().filter(|(address, _)| others.0.contains_key(address));
-        Self(kept.map(|(address, statement)| (*address, statement.clone())).collect())
+        self.filtered(|address| others.statements.contains_key(&address))
+    }
+
+    /// Those of which that is true.
+    pub fn filtered(&self, stays: impl Fn(IpAddr) -> bool) -> Self {
+        if self.statements.keys().all(|address| stays(*address)) {
+            return self.clone();
+        }
+        let kept = self.statements.iter().filter(|(address, _)| stays(**address));
+        kept.map(|(address, statement)| (*address, statement.clone())).collect::<BTreeMap<_, _>>().into()
     }
 
     fn of_family(&self, family: Family) -> impl Iterator<Item = &String> {
-        self.0
+        self.statements
             .iter()
             .filter(move |(address, _)| Family::of(**address) == family)
             .map(|(_, statement)| statement)
@@ -115,16 +141,18 @@ fn link_bandwidth(asn: Asn, pods: NonZeroU32) -> (u32, u32) {
 }
 
 /// A configuration but for its anycast routes.
+///
+/// Clones share its text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Base {
-    text: String,
-    revision: String,
+    text: Arc<str>,
+    revision: Arc<str>,
 }
 
 impl Base {
     /// `text` has its revision and room for routes.
     pub(super) fn new(text: String, revision: String) -> Self {
-        Self { text, revision }
+        Self { text: text.into(), revision: revision.into() }
     }
 
     /// The base of a file that was written earlier, and the routes in it. None if it has no place for such routes:
@@ -134,8 +162,8 @@ impl Base {
         let revision = quoted(super::REVISION)?.to_owned();
         quoted(ANYCAST)?;
         let routes = places(text).filter_map(|(line, place)| route(line, place));
-        let routes = AnycastRoutes(routes.collect());
-        let base = Self { text: rewritten(text, &AnycastRoutes::default(), ""), revision };
+        let routes = routes.collect::<BTreeMap<_, _>>().into();
+        let base = Self::new(rewritten(text, &AnycastRoutes::default(), ""), revision);
         Some((base, routes))
     }
 
@@ -151,9 +179,8 @@ impl Base {
 
     /// The whole configuration.
     pub fn with(&self, routes: &AnycastRoutes) -> BirdConf {
-        let anycast = routes.revision();
-        let text = rewritten(&self.text, routes, &anycast);
-        BirdConf { text, revision: self.revision.clone() }
+        let text = rewritten(&self.text, routes, routes.revision());
+        BirdConf { text, revision: self.revision.to_string() }
     }
 }
 
