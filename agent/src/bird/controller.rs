@@ -1,47 +1,35 @@
-//! The loop that keeps BIRD's configuration as it should be, and looks at what comes of it.
+//! Executes what the pipeline asks for, and tells it what has come of it: [`Pipeline`] decides.
 
-mod anycast;
-mod applying;
-mod audit;
 mod connection;
-mod observing;
-mod view;
+mod notes;
 
+use std::collections::VecDeque;
 use std::future::Future;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use flock_core::bgp::explain::Md5Refusals;
-use flock_core::bgp::observed::ObservedSession;
+use flock_core::bgp::observed::{self, ObservedSession};
+use flock_core::bgp::pipeline::{Command, Conf, Event, Look, Now, Pipeline, Reply, UNDO_AFTER};
 use flock_core::bgp::render::Base;
 use flock_core::bgp::status::Observation;
 use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use self::applying::OnTrial;
-use self::audit::AdvertisementLog;
 use self::connection::ControlConnection;
-use self::observing::md5_refusals;
-use super::files::ConfFiles;
-use super::inputs::{DesiredConfig, Inputs};
+pub use self::notes::{AnycastCounters, BgpView, Counters};
+use super::files::{ConfError, ConfFiles};
+use super::inputs::Inputs;
 use crate::bird;
-use crate::bird::client::BirdError;
+use crate::bird::client::{self, BirdError};
 use crate::bird::marker::Marker;
-
-pub use self::audit::AnycastCounters;
-pub use self::view::{BgpView, Counters};
-
-/// Changes of the configuration that come faster are one.
-const COALESCE: Duration = Duration::from_millis(500);
+use crate::environment::sleep_until;
+use crate::publish::publish_change;
 
 /// Password files are read this often: nobody tells when they change.
 const REREAD_PASSWORDS: Duration = Duration::from_secs(5);
-
-/// A configuration that was refused is tried again after this time: the disk may not be full any more. One that was
-/// taken back too, if what was put in its place brings no session up either: then there is nothing to lose.
-const TRY_AGAIN: Duration = Duration::from_secs(60);
 
 /// The node's BGP controller.
 #[derive(Debug)]
@@ -49,80 +37,31 @@ pub struct Controller {
     inputs: Inputs,
     files: ConfFiles,
     stopped: Marker,
-    view: watch::Sender<Arc<BgpView>>,
     connection: ControlConnection,
-    desired: Result<DesiredConfig, String>,
-    /// What BIRD runs, if this agent has seen it proved; the status tells of its peers while `desired` is turned down.
-    in_force: Option<DesiredConfig>,
-    /// What bird.conf holds: the configuration that has proved itself, to which BIRD goes back; none if flock has not
-    /// written it.
-    last_good: Option<Base>,
-    /// An input has changed since `desired` was made.
-    stale: bool,
-    /// Since bird.conf was last looked at.
-    file_is_stale: bool,
-    trial: Option<OnTrial>,
-    refused: Option<Refused>,
-    rolled_back: Option<RolledBack>,
-    /// Anycast routes that BIRD has not taken.
-    anycast_refused: Option<Refused>,
-    applied_at: Option<Instant>,
-    anycast_updated_at: Option<Instant>,
-    advertisements: AdvertisementLog,
-    observed: Option<Observation>,
-    observe_at: Instant,
-    passwords_at: Instant,
-    /// The kernel's counters when all was well, or when the configuration last changed.
-    md5_before: Md5Refusals,
+    pipeline: Pipeline,
     counters: Counters,
-}
-
-/// A configuration that BIRD has not taken, or that could not be written. A base goes by its own revision: another
-/// announcement makes it no better. Anycast routes go by theirs.
-#[derive(Debug)]
-struct Refused {
-    revision: String,
-    reason: String,
-    since: Instant,
-}
-
-/// A configuration that took sessions down.
-#[derive(Debug)]
-struct RolledBack {
-    revision: String,
-    reason: String,
-    at: Timestamp,
-    since: Instant,
+    view: watch::Sender<Arc<BgpView>>,
+    /// An input has changed since the pipeline was told.
+    is_stale: bool,
+    is_draining: bool,
+    passwords_at: Instant,
 }
 
 impl Controller {
     /// A controller that drives the BIRD whose control socket is in `run_dir`.
     pub fn new(inputs: Inputs, files: ConfFiles, run_dir: &Path) -> Self {
-        let now = Instant::now();
-        let (last_good, routes) = Base::read(&files.read_last_good()).unzip();
+        let in_file = Base::read(&files.read_last_good());
         Self {
-            desired: inputs.desired_config(None),
+            pipeline: Pipeline::new(inputs.desired_config(None), in_file, now()),
             inputs,
             files,
             stopped: Marker::within(run_dir),
-            view: watch::channel(Arc::default()).0,
             connection: ControlConnection::new(bird::socket(run_dir)),
-            in_force: None,
-            last_good,
-            stale: false,
-            file_is_stale: true,
-            trial: None,
-            refused: None,
-            rolled_back: None,
-            anycast_refused: None,
-            applied_at: None,
-            anycast_updated_at: None,
-            advertisements: AdvertisementLog::new(routes.unwrap_or_default()),
-            observed: None,
-            observe_at: now,
-            passwords_at: now + REREAD_PASSWORDS,
-            md5_before: md5_refusals(),
             counters: Counters::default(),
+            view: watch::channel(Arc::default()).0,
+            is_stale: false,
+            is_draining: false,
+            passwords_at: Instant::now() + REREAD_PASSWORDS,
         }
     }
 
@@ -134,116 +73,187 @@ impl Controller {
     /// Runs until `shutdown` is there. BIRD goes on as it is.
     pub async fn run(mut self, shutdown: impl Future<Output = ()>) {
         let mut shutdown = std::pin::pin!(shutdown);
+        let mut events = VecDeque::from([Event::Tick]);
         loop {
-            self.step().await;
+            while let Some(event) = events.pop_front() {
+                events.extend(self.step(event).await);
+            }
             let wake_at = self.wake_at();
             tokio::select! {
                 () = &mut shutdown => return,
-                true = self.inputs.changed() => self.stale = true,
-                () = tokio::time::sleep_until(wake_at) => {}
+                true = self.inputs.changed() => self.is_stale = true,
+                () = sleep_until(wake_at) => {}
             }
+            events.push_back(Event::Tick);
         }
     }
 
-    fn wake_at(&self) -> Instant {
-        let now = Instant::now();
-        let of_connection = match self.connection.retry_at() {
-            Some(retry_at) => retry_at,
-            None => {
-                let due = self.anycast_due_at(now).into_iter().chain(self.apply_at(now));
-                due.fold(self.observe_at, Instant::min)
-            }
-        };
-        if self.inputs.has_passwords() { of_connection.min(self.passwords_at) } else { of_connection }
+    fn wake_at(&self) -> Option<Instant> {
+        let due = self.pipeline.wake_at(Instant::now().into_std()).map(Instant::from_std);
+        let passwords_at = self.inputs.has_passwords().then_some(self.passwords_at);
+        due.into_iter().chain(passwords_at).min()
     }
 
-    async fn step(&mut self) {
-        let now = Instant::now();
-        if self.stale || (now >= self.passwords_at && self.inputs.has_passwords()) {
-            self.refresh(now);
+    /// Takes an event in, after what has happened meanwhile, and executes what follows; what comes of that are the next events.
+    async fn step(&mut self, event: Event) -> Vec<Event> {
+        let passwords_are_due = self.inputs.has_passwords() && Instant::now() >= self.passwords_at;
+        let is_new_bird = matches!(event, Event::Connected { .. });
+        if is_new_bird {
+            self.stopped.clear_if_older(self.connection.socket());
         }
-        if self.connection.is_due(now) {
-            self.connect().await;
+        let mut events = Vec::new();
+        let is_draining = self.stopped.present();
+        if std::mem::replace(&mut self.is_draining, is_draining) != is_draining {
+            events.push(Event::Draining(is_draining));
         }
-        if self.connection.is_up()
-            && let Err(error) = self.drive(now).await
-        {
-            self.lost(&error);
+        if std::mem::take(&mut self.is_stale) || passwords_are_due || is_new_bird {
+            events.push(Event::Desired(self.inputs.desired_config(self.connection.version())));
+            self.passwords_at = Instant::now() + REREAD_PASSWORDS;
         }
-        if std::mem::take(&mut self.file_is_stale) {
-            self.sync_file();
+        events.push(event);
+        let mut next = Vec::new();
+        for event in events {
+            let before = self.pipeline.observed().cloned();
+            for command in self.pipeline.on(event, now()) {
+                next.extend(self.execute(command).await);
+            }
+            log_changes(before.as_ref(), self.pipeline.observed());
         }
         self.publish();
+        next
     }
 
-    fn refresh(&mut self, now: Instant) {
-        self.desired = self.inputs.desired_config(self.connection.version());
-        if let Err(reason) = &self.desired {
-            tracing::error!(reason, "there is no configuration for BIRD; the one that it has stays");
+    /// Does it; the event is what has come of it.
+    async fn execute(&mut self, command: Command) -> Option<Event> {
+        match command {
+            Command::Note(note) => {
+                self.counters.count(&note);
+                notes::log(&note, &self.files);
+                return None;
+            }
+            Command::DiscardCandidate => {
+                self.files.discard(self.files.candidate()).await;
+                return None;
+            }
+            Command::Keep(conf) => {
+                let kept = self.files.keep(conf).await;
+                return kept.err().map(|error| {
+                    tracing::error!(%error, "BIRD would be started with another configuration than the last good one");
+                    Event::NotKept
+                });
+            }
+            Command::Connect => return Some(self.connect().await),
+            _ => {}
         }
-        self.stale = false;
-        self.file_is_stale = true;
-        self.passwords_at = now + REREAD_PASSWORDS;
+        Some(match self.ask(command).await {
+            Ok(reply) => Event::Replied(reply),
+            Err(error) => {
+                self.connection.lose();
+                Event::Lost(error.to_string())
+            }
+        })
     }
 
-    async fn connect(&mut self) {
-        let expected = self.desired.as_ref().is_ok_and(|desired| desired.plan.is_some());
-        if self.connection.connect(expected).await {
-            self.stopped.clear_if_older(self.connection.socket());
-            self.refresh(Instant::now());
-            if let Err(error) = self.recover().await {
-                self.lost(&error);
+    async fn connect(&mut self) -> Event {
+        match self.connection.connect().await {
+            Ok((version, running)) => {
+                tracing::debug!(%version, ?running, "connected");
+                Event::Connected { version, running }
+            }
+            Err(error) => Event::Lost(error.to_string()),
+        }
+    }
+
+    async fn ask(&mut self, command: Command) -> Result<Reply, BirdError> {
+        tracing::debug!(command = command.name(), "BIRD is asked");
+        match command {
+            Command::Look { bfd } => self.look(bfd).await.map(Reply::Looked),
+            Command::Check(conf) => match self.files.write_candidate(conf).await {
+                Ok(path) => self.tell(client::Command::CheckConfig(path), None).await,
+                Err(error) => Ok(refused(&error)),
+            },
+            Command::Try(conf) => match self.files.write_candidate(conf.clone()).await {
+                Ok(path) => {
+                    let command = client::Command::Try { path, undo_after: UNDO_AFTER };
+                    self.tell(command, Some(conf)).await
+                }
+                Err(error) => Ok(refused(&error)),
+            },
+            Command::Update(conf) => match self.files.write_anycast_update(conf.clone()).await {
+                Ok(path) => {
+                    let reply = self.tell(client::Command::Configure(path), Some(conf)).await;
+                    self.files.discard(self.files.anycast_update()).await;
+                    reply
+                }
+                Err(error) => Ok(refused(&error)),
+            },
+            Command::Revert(Some(conf)) => match self.files.keep(conf.clone()).await {
+                Ok(()) => self.tell(client::Command::Configure(self.files.last_good()), Some(conf)).await,
+                Err(error) => Ok(refused(&error)),
+            },
+            Command::Revert(None) => self.tell(client::Command::Undo, None).await,
+            Command::Confirm => self.tell(client::Command::Confirm, None).await,
+            Command::Connect | Command::Keep(_) | Command::DiscardCandidate | Command::Note(_) => {
+                Ok(Reply::Refused("BIRD cannot be asked that".to_owned()))
             }
         }
     }
 
-    /// The connection cannot be used any more.
-    fn lost(&mut self, error: &BirdError) {
-        self.connection.lost(error);
-        self.observed = None;
-        if let Some(OnTrial { desired, .. }) = self.trial.take() {
-            self.note_rollback(&desired, "BIRD went away while it was on trial".to_owned());
+    /// `expected` is what BIRD is to run then.
+    async fn tell(&mut self, command: client::Command, expected: Option<Conf>) -> Result<Reply, BirdError> {
+        let reply = self.connection.ask(&command).await?;
+        if let Some(error) = reply.failure() {
+            return Ok(Reply::Refused(format!("BIRD does not take it: {error}")));
         }
+        self.connection.running(expected.as_ref()).await.map(Reply::Done)
     }
 
-    async fn drive(&mut self, now: Instant) -> Result<(), BirdError> {
-        if self.anycast_due_at(now).is_some_and(|at| now >= at) {
-            self.update_anycast().await?;
-        }
-        if self.apply_at(now).is_some_and(|at| now >= at) {
-            return self.apply().await;
-        }
-        if now >= self.observe_at {
-            self.observe().await?;
-            self.judge().await?;
-        }
-        Ok(())
+    async fn look(&mut self, with_bfd: bool) -> Result<Look, BirdError> {
+        let sessions = observed::sessions(&self.connection.ask(&client::Command::ShowProtocols).await?);
+        // A BIRD without the protocol says so with an error, which is none of ours.
+        let bfd = if with_bfd {
+            observed::bfd(&self.connection.ask(&client::Command::ShowBfd).await?)
+        } else {
+            Default::default()
+        };
+        let running = self.connection.running(None).await?;
+        Ok(Look { sessions, bfd, md5: md5_refusals(), running })
     }
 
-    /// What BIRD is to run, does not run, and has not turned down. A BIRD that is being drained would begin anew with
-    /// it.
-    fn pending(&self) -> Option<&DesiredConfig> {
-        let desired =
-            self.desired.as_ref().ok().filter(|_| self.trial.is_none() && !self.stopped.present())?;
-        let revision = desired.base.revision();
-        let is_refused = self
-            .refused
-            .as_ref()
-            .is_some_and(|refused| refused.revision == revision && refused.since.elapsed() < TRY_AGAIN);
-        let is_rolled_back = self.rolled_back.as_ref().is_some_and(|back| {
-            back.revision == revision && (self.is_any_up() || back.since.elapsed() < TRY_AGAIN)
-        });
-        let is_running = self.connection.running() == Some(revision);
-        (!is_running && !is_refused && !is_rolled_back).then_some(desired)
+    fn publish(&self) {
+        let status = self.pipeline.status();
+        let (sessions, counters) = (status.established(), self.counters);
+        let view = BgpView { sessions, anycast: self.pipeline.anycast(), counters, status };
+        publish_change(&self.view, Arc::new(view));
     }
+}
 
-    fn is_any_up(&self) -> bool {
-        self.observed.as_ref().is_some_and(|look| look.sessions.values().any(ObservedSession::is_established))
-    }
+fn now() -> Now {
+    Now { at: Instant::now().into_std(), wall: Timestamp::now() }
+}
 
-    /// When it is told, if there is one. The first is told at once.
-    fn apply_at(&self, now: Instant) -> Option<Instant> {
-        self.pending().map(|_| self.applied_at.map_or(now, |at| at + COALESCE))
+fn refused(error: &ConfError) -> Reply {
+    Reply::Refused(error.to_string())
+}
+
+/// Of the agent's own network namespace, which is the node's and BIRD's.
+fn md5_refusals() -> Md5Refusals {
+    // Where the file cannot be read there is one hint less.
+    Md5Refusals::parse(&std::fs::read_to_string("/proc/net/netstat").unwrap_or_default())
+}
+
+fn log_changes(before: Option<&Observation>, now: Option<&Observation>) {
+    for (name, session) in now.iter().flat_map(|look| &look.sessions) {
+        let former = before.and_then(|look| look.sessions.get(name));
+        let was_up = former.is_some_and(ObservedSession::is_established);
+        let error = session.last_error.as_deref().unwrap_or_default();
+        match (was_up, session.is_established()) {
+            (false, true) => tracing::info!(session = name, "established"),
+            (true, false) => {
+                tracing::warn!(session = name, state = session.state.as_str(), error, "session down");
+            }
+            _ => {}
+        }
     }
 }
 

@@ -1,8 +1,10 @@
 //! The configuration's files, readable by root alone: passwords are in them.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use flock_core::bgp::pipeline::Conf;
 use flock_core::bgp::render::{self, RenderError};
 
 use crate::store::Files;
@@ -63,37 +65,56 @@ impl ConfFiles {
         self.dir.join("anycast-update.conf")
     }
 
-    /// Whether this text is the last good configuration.
-    pub(super) fn is_last_good(&self, text: &str) -> bool {
-        self.read_last_good() == text
-    }
-
     /// The last good configuration; empty when it cannot be read.
     pub(super) fn read_last_good(&self) -> String {
         let content = self.files.read(&self.last_good()).unwrap_or_default();
         String::from_utf8_lossy(&content).into_owned()
     }
 
-    /// Writes what is to be tried.
-    pub(super) fn write_candidate(&self, text: &str) -> Result<(), ConfError> {
-        self.write(self.candidate(), text)
+    /// Writes what is to be tried; where it is.
+    pub(super) async fn write_candidate(&self, conf: Conf) -> Result<PathBuf, ConfError> {
+        self.replace(self.candidate(), conf).await
     }
 
-    /// Writes what BIRD runs, with other anycast routes.
-    pub(super) fn write_anycast_update(&self, text: &str) -> Result<(), ConfError> {
-        self.write(self.anycast_update(), text)
+    /// Writes what BIRD runs, with other anycast routes; where it is.
+    pub(super) async fn write_anycast_update(&self, conf: Conf) -> Result<PathBuf, ConfError> {
+        self.replace(self.anycast_update(), conf).await
     }
 
     /// This is what BIRD is to be started with.
-    pub(super) fn keep(&self, text: &str) -> Result<(), ConfError> {
-        self.write(self.last_good(), text)
+    pub(super) async fn keep(&self, conf: Conf) -> Result<(), ConfError> {
+        self.replace(self.last_good(), conf).await.map(drop)
     }
 
     /// BIRD has read the file, and nobody needs it any more.
-    pub(super) fn discard(&self, path: PathBuf) {
-        if let Err(error) = self.files.remove(&path) {
-            tracing::warn!(%error, file = %path.display(), "cannot remove a configuration that is not needed any more");
-        }
+    pub(super) async fn discard(&self, path: PathBuf) {
+        let files = self.clone();
+        self.apart(path, move |path| files.files.remove(path), "remove").await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "a configuration that is not needed any more stays");
+        });
+    }
+
+    /// Makes it the file's content, if it is not that already.
+    async fn replace(&self, path: PathBuf, conf: Conf) -> Result<PathBuf, ConfError> {
+        let files = self.clone();
+        let write = move |path: &Path| {
+            let text = conf.file().text;
+            let is_there = files.files.read(path).is_ok_and(|there| there == text.as_bytes());
+            if is_there { Ok(()) } else { files.files.write(path, text.as_bytes()) }
+        };
+        self.apart(path.clone(), write, "write").await.map(|()| path)
+    }
+
+    /// Files keep no worker waiting.
+    async fn apart(
+        &self,
+        path: PathBuf,
+        work: impl FnOnce(&Path) -> io::Result<()> + Send + 'static,
+        action: &'static str,
+    ) -> Result<(), ConfError> {
+        let of = path.clone();
+        let done = tokio::task::spawn_blocking(move || work(&of)).await.map_err(io::Error::other);
+        done.and_then(|done| done).map_err(|cause| ConfError::File { action, path, cause })
     }
 
     fn write(&self, path: PathBuf, text: &str) -> Result<(), ConfError> {

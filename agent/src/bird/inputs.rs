@@ -9,8 +9,9 @@ use std::sync::Arc;
 use flock_core::anycast::Announcement;
 use flock_core::bgp::config::Password;
 use flock_core::bgp::control::BirdVersion;
+use flock_core::bgp::pipeline::{DesiredConfig, Undesired};
 use flock_core::bgp::plan::{BgpPlan, PasswordSource};
-use flock_core::bgp::render::{self, AnycastRoutes, Base};
+use flock_core::bgp::render::{self, AnycastRoutes, RenderError};
 use flock_core::bgp::resolve::{self, NodeContext, Resolved};
 use flock_core::bgp::secrets::Secrets;
 use flock_core::desired::Desired;
@@ -34,23 +35,6 @@ pub struct Inputs {
     pub secrets: watch::Receiver<Secrets>,
     /// The single addresses that the node tells of.
     pub announced: watch::Receiver<Arc<Announcement>>,
-}
-
-/// What BIRD is to run.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct DesiredConfig {
-    /// The plan; none: the node is to speak no BGP.
-    pub(super) plan: Option<BgpPlan>,
-    /// The configuration, but for its anycast routes.
-    pub(super) base: Base,
-    /// Its anycast routes: today's announcement.
-    pub(super) routes: AnycastRoutes,
-    /// Where they come from.
-    pub(super) announcement: Arc<Announcement>,
-    /// The names of its sessions.
-    pub(super) sessions: BTreeSet<String>,
-    /// Peers that cannot be started, by index, and why.
-    pub(super) refused: BTreeMap<usize, String>,
 }
 
 impl Inputs {
@@ -83,13 +67,13 @@ impl Inputs {
     }
 
     /// What BIRD, if it is of this version, is to run.
-    pub(super) fn desired_config(&self, bird: Option<BirdVersion>) -> Result<DesiredConfig, String> {
+    pub(super) fn desired_config(&self, bird: Option<BirdVersion>) -> Result<DesiredConfig, Undesired> {
         let desired = self.desired.borrow().clone();
         let node = desired.node.as_deref();
         let Some((node, plan)) = node.and_then(|node| Some((node, node.bgp.as_ref()?))) else {
             // Somebody means the node to have a plan: what an earlier one has brought about stays.
             let refused = desired.config.refused.clone().filter(|_| node.is_none());
-            return refused.map_or_else(silence, Err);
+            return refused.map_or_else(silence, |reason| Err(Undesired { reason, announcement: None }));
         };
         let host = self.host.borrow().clone();
         let announcement = self.announced.borrow().clone();
@@ -108,10 +92,11 @@ impl Inputs {
             passwords: &passwords(plan, &secrets),
             bird,
         };
+        let undesired = |reason: String| Undesired { reason, announcement: Some(Arc::clone(&announcement)) };
         let Resolved { config, refused } =
-            resolve::resolve(plan, &context).map_err(|error| error.to_string())?;
+            resolve::resolve(plan, &context).map_err(|error| undesired(error.to_string()))?;
         let sessions = config.sessions.iter().map(|session| session.name.to_string()).collect();
-        let base = render::base(&config).map_err(|error| error.to_string())?;
+        let base = render::base(&config).map_err(|error| undesired(error.to_string()))?;
         let routes = AnycastRoutes::of(&config);
         Ok(DesiredConfig { plan: Some(plan.clone()), base, routes, announcement, sessions, refused })
     }
@@ -125,8 +110,9 @@ impl Inputs {
     }
 }
 
-fn silence() -> Result<DesiredConfig, String> {
-    let base = render::base(&resolve::silent()).map_err(|error| error.to_string())?;
+fn silence() -> Result<DesiredConfig, Undesired> {
+    let undesired = |error: RenderError| Undesired { reason: error.to_string(), announcement: None };
+    let base = render::base(&resolve::silent()).map_err(undesired)?;
     Ok(DesiredConfig {
         plan: None,
         base,

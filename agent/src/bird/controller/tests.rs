@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv6Addr;
 
 use flock_core::bgp::control::BirdVersion;
+use flock_core::bgp::pipeline::COALESCE;
 use flock_core::bgp::plan::{Aggregation, Asn, BgpPlan, Peer};
 use flock_core::bgp::status::{BgpStatus, BirdStatus, ConfigStatus};
 use flock_core::host::addresses::{NodeAddress, Subnets};

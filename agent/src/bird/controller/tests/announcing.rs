@@ -88,6 +88,8 @@ fn waiting() -> Script {
     script
 }
 
+const PATIENCE: Duration = Duration::from_secs(20);
+
 /// Less than the time for which changes are collected.
 const AT_ONCE: Duration = Duration::from_millis(300);
 
@@ -101,6 +103,9 @@ async fn anycast_routes_are_updated_without_a_check_or_a_trial() {
     assert!(bird.eventually_announces(&[]).await < AT_ONCE);
     assert_eq!(bird.commands_since(known), ["configure", "configure"]);
     eventually_of_file(&node, &[]).await;
+    // The file goes before BIRD's answer.
+    let withdrawn = node.view.wait_for(|view| view.counters.anycast.withdrawn > 0);
+    tokio::time::timeout(PATIENCE, withdrawn).await.unwrap().unwrap();
     let view = node.eventually(applied).await;
     assert_eq!((view.counters.applied, view.counters.refused), (1, 0));
     let AnycastCounters { announced, withdrawn, withdrawing } = view.counters.anycast;
