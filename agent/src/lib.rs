@@ -13,6 +13,7 @@
 //! * [`bird`]: what BIRD is to run, and what its sessions do. [`bird_stop`]: how it is ended.
 //! * [`report`]: what others are told: status, conditions, Events ([`notice`]), metrics.
 //! * [`install`], [`conflist`]: what the runtime executes and reads ([`replace`]). [`uninstall`]: all of it goes.
+//! * [`supervision`]: the tasks, by name: one that ends ends the process, one that is stuck is told of.
 //! * [`environment`]: time, randomness and pauses between attempts. [`publish`]: telling those who follow. [`latencies`]:
 //!   how long things took. [`cli`]: flockctl.
 
@@ -39,4 +40,5 @@ pub mod report;
 pub mod rpc;
 pub mod source;
 pub mod store;
+pub mod supervision;
 pub mod uninstall;

@@ -19,6 +19,7 @@
 //! * [`steering`]: how connections to an anycast address stay with their pod.
 //! * [`backoff`]: when to try again.
 //! * [`lifecycle`]: how store and kernel are joined after a restart, what is an orphan, and how flock is taken off a node.
+//! * [`supervision`]: how a task has ended that should have gone on.
 
 pub mod anycast;
 pub mod attachment;
@@ -44,3 +45,4 @@ pub mod prefix;
 pub mod record;
 pub mod selector;
 pub mod steering;
+pub mod supervision;
