@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use self::portmap::Portmap;
 use crate::install::PLUGIN;
 use crate::replace;
+use crate::supervision::{blocking, turn};
 
 /// The file's name: runtimes take the first one in the alphabet.
 pub const FILE: &str = "01-flock.conflist";
@@ -41,15 +42,14 @@ pub async fn keep(folders: Folders, socket: PathBuf, mut not_ready: watch::Recei
     }
     let mut writer = ConflistWriter::new(folders, socket);
     loop {
+        let looking = turn();
         // Files, and perhaps another program's answer: nothing to wait for among the others.
-        let looking = tokio::task::spawn_blocking(move || {
+        writer = blocking(move || {
             writer.look();
             writer
-        });
-        match looking.await {
-            Ok(back) => writer = back,
-            Err(error) => return tracing::error!(%error, "the runtime's configuration is not kept any more"),
-        }
+        })
+        .await;
+        drop(looking);
         tokio::time::sleep(LOOK).await;
     }
 }

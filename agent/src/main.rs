@@ -14,6 +14,7 @@ use flock_agent::bird_stop::{self, Stop, auto};
 use flock_agent::cli::agent::{Arguments, BirdMode, BirdStop, Command, For, LogFormat, Run, Uninstall};
 use flock_agent::conflist::Folders;
 use flock_agent::store::Disk;
+use flock_agent::supervision::Tasks;
 use flock_agent::{install, uninstall};
 use flock_kernel::linux::LinuxKernel;
 use tokio::signal::unix::{SignalKind, signal};
@@ -26,7 +27,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("{error:#}");
-            ExitCode::FAILURE
+            app::exit_code(&error)
         }
     }
 }
@@ -54,11 +55,9 @@ fn serve(run: Run) -> anyhow::Result<()> {
         metrics: run.metrics_address.0,
         cni: run.cni_conf_dir.map(|conf| Folders { conf, bin: run.cni_bin_dir }),
     };
-    // The work is netlink round trips; two workers are enough for a node, and each more costs memory.
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    runtime.block_on(async {
+    app::block_on(async {
         let kernel = LinuxKernel::open()?.with_sysctls_at(run.proc_sys_net);
-        app::run(config, kernel, Disk).await
+        app::run(config, kernel, Disk, &Tasks::default()).await
     })
 }
 

@@ -29,6 +29,7 @@ use crate::anycast::AnycastView;
 use crate::bird::BgpView;
 use crate::notice::Notice;
 use crate::source::own::OwnObjects;
+use crate::supervision::Tasks;
 
 /// What reports are made of.
 #[derive(Debug, Clone)]
@@ -59,23 +60,12 @@ pub struct Parts {
     pub notices: mpsc::Receiver<Notice>,
 }
 
-/// Starts all that speaks with the API server, until `shutdown`.
-pub fn start(parts: Parts, shutdown: &watch::Receiver<bool>) {
-    spawn(shutdown, status::keep(&parts));
-    spawn(shutdown, condition::keep(&parts));
-    spawn(shutdown, events::send(parts));
-}
-
-/// Nothing is left half done: each call of the API server stands for itself.
-fn spawn(shutdown: &watch::Receiver<bool>, work: impl Future<Output = ()> + Send + 'static) {
-    let mut shutdown = shutdown.clone();
-    tokio::spawn(async move {
-        tokio::select! {
-            // An error means that the sender is gone: then too, stop.
-            _ = shutdown.wait_for(|stop| *stop) => {}
-            () = work => {}
-        }
-    });
+/// Starts all that speaks with the API server. Nothing of it is left half done at shutdown: each call of the API server
+/// stands for itself.
+pub fn start(parts: Parts, tasks: &Tasks) {
+    tasks.spawn("status", status::keep(&parts));
+    tasks.spawn("condition", condition::keep(&parts));
+    tasks.spawn("events", events::send(parts));
 }
 
 /// A text of at most so many bytes.

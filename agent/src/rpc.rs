@@ -22,6 +22,7 @@ use crate::anycast::AnycastView;
 use crate::attach::Attachments;
 use crate::bird::BgpView;
 use crate::source::Source;
+use crate::supervision::Tasks;
 
 /// What the service answers from.
 pub struct Parts<K, S> {
@@ -34,6 +35,7 @@ pub struct Parts<K, S> {
     /// Why established connections cannot be steered.
     pub unsteered: watch::Receiver<Option<String>>,
     pub bird: PathBuf,
+    pub tasks: Tasks,
 }
 
 /// Serves until `shutdown`, then finishes the calls that are under way.
@@ -42,8 +44,8 @@ pub async fn serve<K: Kernel, S: Source>(
     listener: UnixListener,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), tonic::transport::Error> {
-    let Parts { attachments, node, bgp, anycast, unsteered, bird } = parts;
-    let cni = cni::Service { attachments: Arc::clone(&attachments) };
+    let Parts { attachments, node, bgp, anycast, unsteered, bird, tasks } = parts;
+    let cni = cni::Service { attachments: Arc::clone(&attachments), tasks };
     let inspect = inspect::Service { attachments, node, bgp, anycast, unsteered, bird };
     Server::builder()
         .add_service(CniServer::with_interceptor(cni, root_only))

@@ -47,14 +47,14 @@ pub struct Announcer {
 }
 
 impl Announcer {
-    /// Knows nothing yet: [`Announcer::settle`] comes first.
-    pub fn new(node: String, inputs: AnnouncerInputs) -> Self {
+    /// Knows nothing yet: [`Announcer::settle`] comes first. `view` is what people are shown.
+    pub fn new(node: String, inputs: AnnouncerInputs, view: watch::Sender<Arc<AnycastView>>) -> Self {
         Self {
             node,
             inputs,
             groups: watch::channel(Groups::new()).0,
             announcement: watch::channel(Arc::default()).0,
-            view: watch::channel(Arc::default()).0,
+            view,
             damper: Damper::default(),
             causes: BTreeMap::new(),
             due: None,
@@ -70,11 +70,6 @@ impl Announcer {
     /// Follows what routers are to be told.
     pub fn follow(&self) -> watch::Receiver<Arc<Announcement>> {
         self.announcement.subscribe()
-    }
-
-    /// Follows what people are shown.
-    pub fn follow_view(&self) -> watch::Receiver<Arc<AnycastView>> {
-        self.view.subscribe()
     }
 
     /// Runs until `shutdown` is there.

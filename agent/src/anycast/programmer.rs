@@ -11,6 +11,7 @@ use tokio::sync::watch;
 
 use super::Programmed;
 use crate::publish::publish_change;
+use crate::supervision::turn;
 
 const TRY_AGAIN: Duration = Duration::from_secs(1);
 
@@ -52,6 +53,7 @@ impl<K: Routes> Programmer<K> {
 
     /// One look at the kernel, and what follows from it; whether all is as it should be now.
     pub async fn program(&self, groups: &Groups) -> bool {
+        let _turn = turn();
         let desired = anycast::routes(groups);
         let (routed, error) = self.route(&desired).await;
         let problem = error.map(|error| error.to_string());

@@ -15,6 +15,7 @@ use tokio::time::Instant;
 
 use crate::environment::sleep_until;
 use crate::publish::publish_change;
+use crate::supervision::turn;
 
 const TRY_AGAIN: Duration = Duration::from_secs(5);
 
@@ -30,18 +31,14 @@ pub struct Steerer<K> {
 }
 
 impl<K: Routes + Firewall> Steerer<K> {
-    /// Has done nothing yet.
+    /// Has done nothing yet. Tells `problem` why established connections cannot be steered.
     pub fn new(
         kernel: K,
         desired: watch::Receiver<Arc<Desired>>,
         claimants: watch::Receiver<Claimants>,
+        problem: watch::Sender<Option<String>>,
     ) -> Self {
-        Self { kernel, desired, claimants, problem: watch::channel(None).0 }
-    }
-
-    /// Follows why established connections cannot be steered.
-    pub fn follow(&self) -> watch::Receiver<Option<String>> {
-        self.problem.subscribe()
+        Self { kernel, desired, claimants, problem }
     }
 
     /// Runs until `shutdown` is there. What is steered stays. `looked` tells that the kernel may have changed.
@@ -68,6 +65,7 @@ impl<K: Routes + Firewall> Steerer<K> {
 
     /// Lets the kernel steer so; whether it does.
     pub async fn steer(&self, steering: &Steering) -> bool {
+        let _turn = turn();
         let outcome = flock_kernel::steer(&self.kernel, steering).await;
         let problem = outcome.err().map(|error| error.to_string());
         if let Some(problem) = problem.as_ref().filter(|_| problem != *self.problem.borrow()) {

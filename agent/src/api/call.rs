@@ -9,6 +9,7 @@ use kube::core::{Request, Status};
 use serde_json::Value;
 
 use super::FIELD_MANAGER;
+use crate::supervision::turn;
 
 /// An API server that has not answered by then will not.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -140,6 +141,7 @@ fn built(error: kube::core::request::Error) -> CallError {
 
 /// Not `Client::request`: it logs answers that it cannot read, Secrets among them.
 async fn send(client: &Client, request: HttpRequest) -> Result<Value, CallError> {
+    let _turn = turn();
     let text = within_patience(client.request_text(request)).await?;
     serde_json::from_str(&text).map_err(|_| CallError::Unreadable)
 }

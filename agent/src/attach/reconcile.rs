@@ -19,6 +19,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 use crate::attach::Attachments;
 use crate::environment::sleep_until;
 use crate::source::Source;
+use crate::supervision::turn;
 
 /// Events within this time of the first one are one: a deleted link alone makes a dozen.
 const COALESCE: Duration = Duration::from_millis(20);
@@ -72,6 +73,7 @@ impl<K: Links + Node, S: Source> Reconciler<K, S> {
 
     /// One look; when the next one is due at the latest, if not on the timer.
     async fn look(&self, sweeper: &mut Sweeper, wake: Wake) -> Option<Instant> {
+        let _turn = turn();
         let reconciled = match self.attachments.reconcile().await {
             Ok(reconciled) => reconciled,
             Err(error) => {

@@ -15,6 +15,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 
+use crate::supervision::turn;
+
 pub use self::command::Command;
 
 /// The time that BIRD has for its greeting and for each answer.
@@ -136,6 +138,7 @@ impl Client {
     }
 
     async fn answer(&mut self, asked: &str, deadline: Duration) -> Result<Reply, BirdError> {
+        let _turn = turn();
         match timeout(deadline, self.read(asked)).await {
             Ok(result) => result,
             Err(_) => Err(self.silent(asked, deadline)),

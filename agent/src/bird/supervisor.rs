@@ -20,6 +20,7 @@ use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
+use flock_core::backoff::Backoff;
 use flock_core::bgp::control::BirdVersion;
 use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep};
@@ -28,7 +29,7 @@ use super::client::Client;
 use super::log::Log;
 use super::marker::Marker;
 use crate::store::{Disk, Files as _};
-use flock_core::backoff::Backoff;
+use crate::supervision::turn;
 
 /// The time between two looks.
 const LOOK: Duration = Duration::from_secs(1);
@@ -120,6 +121,7 @@ impl Watch {
     }
 
     async fn look(&self) -> Seen {
+        let _turn = turn();
         match Client::connect(&self.bird.socket).await {
             Ok((_, version)) => Seen::Answers(version),
             Err(error) if !error.absent() => Seen::Mute(error.to_string()),

@@ -2,7 +2,6 @@
 //! is known.
 
 use std::fmt;
-use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,6 +24,7 @@ use tokio::net::TcpListener;
 
 use crate::bird::BgpView;
 use crate::latencies::Latencies;
+use crate::supervision::Tasks;
 
 /// What OpenMetrics 1.0 is announced as.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -213,33 +213,36 @@ fn saturated(count: impl TryInto<i64>) -> i64 {
     count.try_into().unwrap_or(i64::MAX)
 }
 
-/// Serves on `address` until `shutdown`: `GET /metrics`; `GET /livez`, which succeeds as long as the process serves,
-/// whatever the API server and BIRD do; `GET /readyz`, which succeeds while the node can take pods, and says why else.
-/// An address that cannot be had is logged, never a reason for pods to go without a network.
-pub async fn serve(
-    address: SocketAddr,
-    snapshot: impl Fn() -> Snapshot + Clone + Send + Sync + 'static,
-    shutdown: impl Future<Output = ()> + Send + 'static,
-) {
-    let listener = match TcpListener::bind(address).await {
-        Ok(listener) => listener,
-        Err(error) => {
+/// Where metrics are served. An address that cannot be had is logged, never a reason for pods to go without a network.
+pub async fn listen(address: SocketAddr) -> Option<TcpListener> {
+    let listener = TcpListener::bind(address).await;
+    listener
+        .inspect_err(|error| {
             tracing::error!(%address, %error, "no metrics and no health: cannot listen; name another address with --metrics-address");
-            return;
-        }
-    };
-    let router = router(snapshot);
-    if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(shutdown).await {
+        })
+        .ok()
+}
+
+/// Serves until the shutdown: `GET /metrics`; `GET /livez`, which succeeds as long as the tasks turn, whatever the API
+/// server and BIRD do; `GET /readyz`, which succeeds while the node can take pods. Both say why else.
+pub async fn serve(
+    listener: TcpListener,
+    snapshot: impl Fn() -> Snapshot + Clone + Send + Sync + 'static,
+    tasks: Tasks,
+) {
+    let shutdown = tasks.cancelled();
+    if let Err(error) = axum::serve(listener, router(snapshot, tasks)).with_graceful_shutdown(shutdown).await
+    {
         tracing::error!(%error, "metrics ended");
     }
 }
 
-fn router(snapshot: impl Fn() -> Snapshot + Clone + Send + Sync + 'static) -> Router {
+fn router(snapshot: impl Fn() -> Snapshot + Clone + Send + Sync + 'static, tasks: Tasks) -> Router {
     let readiness = snapshot.clone();
     Router::new()
         .route("/metrics", get(async move || metrics(&snapshot())))
-        .route("/livez", get(async || "ok\n"))
-        .route("/readyz", get(async move || ready(readiness().not_ready)))
+        .route("/livez", get(async move || well(tasks.stuck())))
+        .route("/readyz", get(async move || well(readiness().not_ready)))
 }
 
 fn metrics(snapshot: &Snapshot) -> Response {
@@ -249,8 +252,8 @@ fn metrics(snapshot: &Snapshot) -> Response {
     }
 }
 
-fn ready(not_ready: Option<String>) -> Response {
-    match not_ready {
+fn well(otherwise: Option<String>) -> Response {
+    match otherwise {
         None => "ok\n".into_response(),
         Some(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")).into_response(),
     }

@@ -15,19 +15,25 @@ use tonic::{Request, Response, Status};
 use super::convert;
 use crate::attach::{AttachError, Attachments};
 use crate::source::Source;
+use crate::supervision::Tasks;
 
 pub(super) struct Service<K, S> {
     pub(super) attachments: Arc<Attachments<K, S>>,
+    pub(super) tasks: Tasks,
 }
 
-/// A call is carried through even when its caller goes away: half an ADD helps nobody, and its lock is held.
-async fn carried_through<T: Send + 'static>(
-    call: impl Future<Output = Result<T, AttachError>> + Send + 'static,
-) -> Result<T, Status> {
-    match tokio::spawn(call).await {
-        Ok(outcome) => outcome.map_err(|error| convert::status(&error)),
-        Err(panic) => {
-            Err(CniCode::Internal.error(format!("the agent's own fault: {panic}; its log says more")).into())
+impl<K, S> Service<K, S> {
+    /// A call is carried through even when its caller goes away: half an ADD helps nobody, and its lock is held.
+    async fn carry_through<T: Send + 'static>(
+        &self,
+        call: impl Future<Output = Result<T, AttachError>> + Send + 'static,
+    ) -> Result<T, Status> {
+        match self.tasks.spawn_call(call).await {
+            Ok(outcome) => outcome.map_err(|error| convert::status(&error)),
+            Err(panic) => {
+                let fault = format!("the agent's own fault: {panic}; its log says more");
+                Err(CniCode::Internal.error(fault).into())
+            }
         }
     }
 }
@@ -37,7 +43,7 @@ impl<K: Kernel, S: Source> Cni for Service<K, S> {
     async fn add(&self, request: Request<AddRequest>) -> Result<Response<AddResponse>, Status> {
         let call = convert::add_call(request.into_inner())?;
         let attachments = Arc::clone(&self.attachments);
-        let added = carried_through(async move {
+        let added = self.carry_through(async move {
             let is_pending = attachments.awaits_loopback(&call).await?;
             if is_pending { Ok(None) } else { attachments.add(call).await.map(Some) }
         });
@@ -49,14 +55,14 @@ impl<K: Kernel, S: Source> Cni for Service<K, S> {
     async fn del(&self, request: Request<DelRequest>) -> Result<Response<DelResponse>, Status> {
         let id = convert::attachment_id(request.into_inner().attachment)?;
         let attachments = Arc::clone(&self.attachments);
-        carried_through(async move { attachments.del(&id).await }).await?;
+        self.carry_through(async move { attachments.del(&id).await }).await?;
         Ok(Response::new(DelResponse {}))
     }
 
     async fn check(&self, request: Request<CheckRequest>) -> Result<Response<CheckResponse>, Status> {
         let call = convert::check_call(request.into_inner())?;
         let attachments = Arc::clone(&self.attachments);
-        carried_through(async move { attachments.check(call).await }).await?;
+        self.carry_through(async move { attachments.check(call).await }).await?;
         Ok(Response::new(CheckResponse {}))
     }
 
@@ -65,7 +71,7 @@ impl<K: Kernel, S: Source> Cni for Service<K, S> {
         // One name that is not valid would otherwise make a live attachment look stale.
         let valid = valid.into_iter().map(|id| convert::attachment_id(Some(id))).collect::<Result<_, _>>()?;
         let attachments = Arc::clone(&self.attachments);
-        let removed = carried_through(async move { attachments.gc(&network, &valid).await }).await?;
+        let removed = self.carry_through(async move { attachments.gc(&network, &valid).await }).await?;
         tracing::info!(removed = removed.len(), "GC");
         Ok(Response::new(GcResponse {
             removed: removed.iter().map(convert::attachment_id_message).collect(),

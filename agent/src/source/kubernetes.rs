@@ -43,6 +43,7 @@ use super::{Desired, Source, Work, log_new_problems};
 use crate::publish::publish_change;
 use crate::source::own::{OwnConfig, OwnNode, OwnObjects};
 use crate::store::Disk;
+use crate::supervision::{Tasks, blocking, turn};
 
 /// Time between two publications: a rollout's many changes are one or two of them, and one pod's readiness is told at once.
 const PACE: Duration = Duration::from_millis(20);
@@ -69,12 +70,12 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Follows the cluster until the process ends. The last good configuration is kept in `run_dir`.
-    pub fn follow(client: Client, node: &str, run_dir: &Path) -> Arc<Self> {
-        Self::start(client, node, Composer::kept_in(node, Disk, run_dir), &Timing::default())
+    /// Follows the cluster in tasks. The last good configuration is kept in `run_dir`.
+    pub fn follow(client: Client, node: &str, run_dir: &Path, tasks: &Tasks) -> Arc<Self> {
+        Self::start(client, node, Composer::kept_in(node, Disk, run_dir), &Timing::default(), tasks)
     }
 
-    fn start(client: Client, node: &str, composer: Composer, timing: &Timing) -> Arc<Self> {
+    fn start(client: Client, node: &str, composer: Composer, timing: &Timing, tasks: &Tasks) -> Arc<Self> {
         let stores = Stores::new();
         stores.lock().servers.extend(crate::api::client::service_address());
         let cluster = Arc::new(Self {
@@ -94,9 +95,9 @@ impl Cluster {
             work: Mutex::default(),
         });
         cluster.publish_trouble(&cluster.health());
-        Kind::each(node, &mut Following { cluster: &cluster, timing, working: Arc::default() });
-        tokio::spawn(Arc::clone(&cluster).publishing());
-        tokio::spawn(Arc::clone(&cluster).saving());
+        Kind::each(node, &mut Following { cluster: &cluster, timing, working: Arc::default(), tasks });
+        tasks.spawn("publishing", Arc::clone(&cluster).publishing());
+        tasks.spawn("saving", Arc::clone(&cluster).saving());
         cluster
     }
 
@@ -138,8 +139,9 @@ impl Cluster {
             self.unsaved.notified().await;
             let save = self.composer().unsaved();
             if let Some(save) = save {
+                let _turn = turn();
                 // Here alone, so that of two files the later one stays.
-                let _ = tokio::task::spawn_blocking(|| Save::run(save)).await;
+                blocking(|| Save::run(save)).await;
             }
         }
     }
@@ -234,6 +236,7 @@ struct Following<'a> {
     timing: &'a Timing,
     /// Told whenever any collection can be followed.
     working: Arc<Notify>,
+    tasks: &'a Tasks,
 }
 
 impl Visitor for Following<'_> {
@@ -242,7 +245,8 @@ impl Visitor for Following<'_> {
         let collection = Collection { cluster: Arc::clone(cluster), kind, reader, store, unversioned: 0 };
         let query = Query::of(kind, &cluster.node);
         let (timing, working) = (self.timing.clone(), Arc::clone(&self.working));
-        tokio::spawn(ListerWatcher::new(cluster.client.clone(), query, timing, collection, working).run());
+        let following = ListerWatcher::new(cluster.client.clone(), query, timing, collection, working);
+        self.tasks.spawn(format!("lister-watcher {kind}"), following.run());
     }
 }
 

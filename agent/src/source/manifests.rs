@@ -28,6 +28,7 @@ use super::compose::{Composer, Save};
 use super::stores::{Feed, Stores};
 use super::{Desired, Source, Work, log_new_problems};
 use crate::store::Files as Storage;
+use crate::supervision::{Tasks, blocking, turn};
 
 /// The manifests of one node.
 #[derive(Debug)]
@@ -105,13 +106,16 @@ impl Manifests {
         Ok(Arc::new(manifests))
     }
 
-    /// Follows the folder until the process ends.
-    pub fn follow(self: &Arc<Self>) -> Result<(), ManifestsError> {
+    /// Follows the folder in a task.
+    ///
+    /// # Errors
+    /// When it cannot be followed.
+    pub fn follow(self: &Arc<Self>, tasks: &Tasks) -> Result<(), ManifestsError> {
         let watcher = self.watcher()?;
         // What has changed since it was opened made no event.
         self.notices.anything();
         let manifests = Arc::clone(self);
-        tokio::spawn(async move {
+        tasks.spawn("manifests", async move {
             let _watcher = watcher;
             manifests.notices.readings(|scope| manifests.reread(scope)).await;
         });
@@ -127,9 +131,9 @@ impl Manifests {
     }
 
     async fn reread(self: &Arc<Self>, scope: Scope) {
+        let _turn = turn();
         let manifests = Arc::clone(self);
-        let outcome = tokio::task::spawn_blocking(move || manifests.read(&scope)).await;
-        if let Ok(Err(cause)) = outcome {
+        if let Err(cause) = blocking(move || manifests.read(&scope)).await {
             tracing::error!(dir = %self.dir.display(), %cause, "cannot read the manifests folder; the last good state stays");
         }
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use flock_agent::anycast::{Announcer, AnnouncerInputs, Programmer, Steerer, Withheld};
+use flock_agent::anycast::{Announcer, AnnouncerInputs, AnycastView, Programmer, Steerer, Withheld};
 use flock_agent::attach::AddCall;
 use flock_core::anycast::Announcement;
 use flock_core::claim::{AddressPool, Use};
@@ -14,6 +14,7 @@ use flock_core::pod::{Pod, Readiness};
 use flock_core::selector::LabelSelector;
 use flock_core::steering::{FlowSlot, Routing, table_id};
 use flock_kernel::fake::{FailMode, FakeKernel};
+use tokio::sync::watch;
 
 use crate::support::{Agent, World, call, node_plan};
 
@@ -64,6 +65,7 @@ struct Anycast {
     announcer: Announcer,
     programmer: Programmer<FakeKernel>,
     steerer: Steerer<FakeKernel>,
+    view: watch::Sender<Arc<AnycastView>>,
 }
 
 impl Anycast {
@@ -77,9 +79,10 @@ impl Anycast {
             host: agent.follow_host(),
             programmed: programmer.follow(),
         };
-        let announcer = Announcer::new("node-a".to_owned(), inputs);
-        let steerer = Steerer::new(kernel(), agent.follow_desired(), agent.follow_claimants());
-        Self { announcer, programmer, steerer }
+        let (view, problem) = (watch::Sender::default(), watch::Sender::default());
+        let announcer = Announcer::new("node-a".to_owned(), inputs, view.clone());
+        let steerer = Steerer::new(kernel(), agent.follow_desired(), agent.follow_claimants(), problem);
+        Self { announcer, programmer, steerer, view }
     }
 
     async fn program(&mut self) -> bool {
@@ -107,7 +110,7 @@ impl Anycast {
     }
 
     fn withheld(&self) -> Vec<Withheld> {
-        self.announcer.follow_view().borrow().withheld.values().cloned().collect()
+        self.view.borrow().withheld.values().cloned().collect()
     }
 
     fn cause(&self) -> String {

@@ -14,6 +14,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use flock_agent::app::{self, Config};
 use flock_agent::store::{Disk, Files};
+use flock_agent::supervision::Tasks;
 use flock_kernel::KernelError;
 use flock_kernel::gate::Gate;
 use flock_kernel::linux::LinuxKernel;
@@ -111,9 +112,8 @@ fn main() -> Result<()> {
     let last = std::env::var("FLOCK_DIE_AT").context("FLOCK_DIE_AT")?.parse()?;
     let gate = Mortal { taken: Arc::default(), last };
     let files = MortalFiles { gate: gate.clone(), disk: Disk };
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    runtime.block_on(async {
+    app::block_on(async {
         let kernel = LinuxKernel::open()?.behind(gate);
-        app::run(config, kernel, files).await
+        app::run(config, kernel, files, &Tasks::default()).await
     })
 }

@@ -8,6 +8,7 @@ use flock_core::bgp::status::{BgpStatus, PeerStatus};
 
 use super::*;
 use crate::bird::Counters;
+use crate::supervision::turn;
 
 fn peer() -> PeerStatus {
     let channel = ObservedChannel { up: true, imported: 3, filtered: 1, exported: 2, ..Default::default() };
@@ -65,6 +66,10 @@ fn sessions_and_pools_are_told() {
 
 /// Status and body of `GET path` from an agent of which this is known.
 async fn asked(path: &str, not_ready: Option<&str>) -> (String, String) {
+    asked_with(path, not_ready, &Tasks::default()).await
+}
+
+async fn asked_with(path: &str, not_ready: Option<&str>, tasks: &Tasks) -> (String, String) {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     let known = Snapshot {
         attachments: 0,
@@ -75,7 +80,8 @@ async fn asked(path: &str, not_ready: Option<&str>) -> (String, String) {
     };
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let serving = tokio::spawn(axum::serve(listener, router(move || known.clone())).into_future());
+    let serving =
+        tokio::spawn(axum::serve(listener, router(move || known.clone(), tasks.clone())).into_future());
     let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
     let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
@@ -84,6 +90,23 @@ async fn asked(path: &str, not_ready: Option<&str>) -> (String, String) {
     serving.abort();
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
     (head.lines().next().unwrap().to_owned(), body.to_owned())
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_agent_lives_as_long_as_its_tasks_turn() {
+    let tasks = Tasks::default();
+    tasks.spawn("reconciler", async {
+        let _turn = turn();
+        std::future::pending().await
+    });
+    tokio::task::yield_now().await;
+    let ok = ("HTTP/1.1 200 OK".to_owned(), "ok\n".to_owned());
+    assert_eq!(asked_with("/livez", None, &tasks).await, ok);
+    tokio::time::advance(Duration::from_secs(60)).await;
+    let stuck = "task reconciler is stuck: it has been at one thing for 60 s\n".to_owned();
+    let unavailable = "HTTP/1.1 503 Service Unavailable".to_owned();
+    assert_eq!(asked_with("/livez", None, &tasks).await, (unavailable, stuck));
+    assert_eq!(asked_with("/readyz", None, &tasks).await, ok, "pods can come");
 }
 
 #[tokio::test]

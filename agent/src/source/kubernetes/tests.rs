@@ -48,7 +48,10 @@ fn follow(api: &Api) -> Following {
 fn follow_with(api: &Api, timing: &Timing) -> Following {
     let run_dir = tempfile::tempdir().unwrap();
     let composer = Composer::kept_in(NODE, Disk, run_dir.path());
-    Following { cluster: Cluster::start(api.client(), NODE, composer, timing), _run_dir: run_dir }
+    Following {
+        cluster: Cluster::start(api.client(), NODE, composer, timing, &Tasks::default()),
+        _run_dir: run_dir,
+    }
 }
 
 impl Following {

@@ -215,7 +215,7 @@ fn every_change_is_seen_however_quickly_it_follows_another() {
 async fn a_pods_readiness_is_followed() {
     let dir = folder(&[("a.yaml", &pod_with(0, "False"))]);
     let manifests = Manifests::open(dir.path(), "node-a").unwrap();
-    manifests.follow().unwrap();
+    manifests.follow(&Tasks::default()).unwrap();
     for (ready, expected) in [("True", Readiness::Ready), ("False", Readiness::NotReady)] {
         put(dir.path(), "a.yaml", &pod_with(0, ready));
         until(&manifests, |desired| desired.pods.values().any(|pod| pod.readiness == expected)).await;
@@ -228,7 +228,7 @@ async fn a_pods_readiness_is_followed() {
 async fn the_last_of_many_changes_is_read_and_none_takes_the_pod_away() {
     let dir = folder(&[("a.yaml", &pod_with(0, "True")), ("b.yaml", NODE)]);
     let manifests = Manifests::open(dir.path(), "node-a").unwrap();
-    manifests.follow().unwrap();
+    manifests.follow(&Tasks::default()).unwrap();
     for number in 1..=300 {
         put(dir.path(), "a.yaml", &pod_with(number, "True"));
         fs::write(dir.path().join("b.yaml"), NODE.replace("/64", &format!("/{}", 64 + number % 8))).unwrap();

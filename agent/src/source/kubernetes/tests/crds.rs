@@ -74,7 +74,7 @@ async fn an_agent_that_starts_while_it_may_not_read_configs_goes_on_with_the_las
     api.put(CONFIGS, config(NODE, json!({"mtu": 1400})));
     let run_dir = tempfile::tempdir().unwrap();
     let composer = || Composer::kept_in(NODE, Disk, run_dir.path());
-    let start = || Cluster::start(api.client(), NODE, composer(), &timing());
+    let start = || Cluster::start(api.client(), NODE, composer(), &timing(), &Tasks::default());
     let before = start();
     before.known().await;
     let kept = run_dir.path().join("node-config.json");

@@ -76,8 +76,10 @@ async fn a_slow_disk_holds_up_nobody() {
     let (run_dir, disk) = (tempfile::tempdir().unwrap(), Slow::default());
     let going_on = GoOn(disk.clone());
     let composer = Composer::kept_in(NODE, disk.clone(), run_dir.path());
-    let following =
-        Following { cluster: Cluster::start(api.client(), NODE, composer, &timing()), _run_dir: run_dir };
+    let following = Following {
+        cluster: Cluster::start(api.client(), NODE, composer, &timing(), &Tasks::default()),
+        _run_dir: run_dir,
+    };
     following.known().await;
     let writing = async {
         while !disk.is_writing() {

@@ -59,7 +59,7 @@ async fn nobody_there_is_said_as_the_kernel_says_it() {
     let client = crate::api::client::client(config).unwrap();
     let run_dir = tempfile::tempdir().unwrap();
     let composer = Composer::kept_in(NODE, Disk, run_dir.path());
-    let cluster = Cluster::start(client, NODE, composer, &timing());
+    let cluster = Cluster::start(client, NODE, composer, &timing(), &Tasks::default());
     let following = Following { cluster, _run_dir: run_dir };
     following.until_trouble(|trouble| trouble.is_some_and(|text| text.contains("Connection refused"))).await;
 }
