@@ -128,12 +128,13 @@ pub async fn run<K: Kernel>(
 ) -> anyhow::Result<()> {
     let _instance = instance::single_instance(&config.run_dir)?;
     instance::end_on_signals(tasks)?;
-    tokio::select! {
-        failed = tasks.failed() => {
-            Err(failed).context("the agent ends, to be started anew; what it has programmed stays")
-        }
-        served = serve(config, kernel, files, tasks) => served,
-    }
+    let residents = kernel.clone();
+    let failed = tokio::select! {
+        failed = tasks.failed() => failed,
+        failed = residents.failed() => failed,
+        served = serve(config, kernel, files, tasks) => return served,
+    };
+    Err(failed).context("the agent ends, to be started anew; what it has programmed stays")
 }
 
 async fn serve<K: Kernel>(config: Config, kernel: K, files: impl Files, tasks: &Tasks) -> anyhow::Result<()> {

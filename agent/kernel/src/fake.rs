@@ -18,12 +18,13 @@ use flock_core::attachment::IfName;
 use flock_core::host::addresses::{AddressFlags, InterfaceAddress, Lifetimes};
 use flock_core::host::{DefaultRoute, HostLink, HostState, HostSysctl};
 use flock_core::link::Fact;
+use flock_core::supervision::Failed;
 use ipnet::Ipv6Net;
 
 use self::state::State;
 use crate::events::{Change, EventSender, RouteKind};
 use crate::gate::{Gate, Gates};
-use crate::{Events, KernelError, KernelEvent, KernelEvents};
+use crate::{Events, KernelError, KernelEvent, KernelEvents, Residents};
 
 /// What happens at the step given to [`FakeKernel::fail_at`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -252,6 +253,13 @@ impl Events for FakeKernel {
         let (sender, events) = KernelEvents::channel();
         inner.subscribers.push(sender);
         Ok(events)
+    }
+}
+
+impl Residents for FakeKernel {
+    /// It has none.
+    async fn failed(&self) -> Failed {
+        std::future::pending().await
     }
 }
 

@@ -16,6 +16,8 @@ pub trait Gate: Send + Sync + 'static {
     /// Called before an observation, and before what is one with it: rules, routes and tables that steer connections
     /// are compared and changed at once.
     fn observe(&self) -> Result<(), KernelError>;
+    /// Called when a thread or a task begins that lives as long as the kernel, as a part of it: a panic is its own.
+    fn resident(&self, _name: &str) {}
 }
 
 /// The gate that a kernel's operations go through; none: an open one.
@@ -31,6 +33,11 @@ impl Gates {
     /// An observation begins.
     pub(crate) fn observe(&self) -> Result<(), KernelError> {
         self.0.as_ref().map_or(Ok(()), |gate| gate.observe())
+    }
+
+    /// A thread or a task begins.
+    pub(crate) fn resident(&self, name: &str) {
+        self.0.iter().for_each(|gate| gate.resident(name));
     }
 
     /// Makes one change.

@@ -13,6 +13,7 @@
 //! * `routes`: `anycast`, with `nexthop`: messages about nexthop objects; `steering`, the rules and routes that it needs.
 //! * [`nft`]: nftables tables, on a thread that lives as long as the kernel does.
 //! * `events`, `multicast`: what the kernel tells by itself.
+//! * `residents`: threads and tasks that live as long as the kernel does.
 
 mod anycast;
 mod apply;
@@ -29,6 +30,7 @@ mod node;
 mod observe;
 mod pod;
 mod request;
+mod residents;
 mod routes;
 mod rtnetlink;
 mod socket;
@@ -46,6 +48,7 @@ use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
 use self::anycast::MultipathMode;
 use self::errno::Failure;
 use self::netns::{Namespace, on_own_thread};
+use self::residents::Watcher;
 use self::socket::Socket;
 use self::sysctl::Sysctls;
 use crate::KernelError;
@@ -64,6 +67,7 @@ pub struct LinuxKernel {
     ownership: nft::Ownership,
     nft: Arc<OnceLock<nft::Handle>>,
     received: Arc<AtomicU64>,
+    residents: Watcher,
 }
 
 /// How many links are changed at once. Every step of a change waits for the rtnl lock, which is one for the whole
@@ -90,6 +94,7 @@ impl LinuxKernel {
             ownership: nft::Ownership::default(),
             nft: Arc::default(),
             received: Arc::default(),
+            residents: Watcher::default(),
         })
     }
 
@@ -103,7 +108,8 @@ impl LinuxKernel {
     /// The same, with every operation going through a gate: for tests.
     #[must_use]
     pub fn behind(self, gate: impl Gate) -> Self {
-        Self { gates: Gates::through(gate), ..self }
+        let gates = Gates::through(gate);
+        Self { residents: self.residents.clone().through(gates.clone()), gates, ..self }
     }
 
     /// The kernel as it would be if it had no nexthop objects: anycast routes with several next hops are plain

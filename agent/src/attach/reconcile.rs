@@ -57,7 +57,8 @@ impl<K: Links + Node, S: Source> Reconciler<K, S> {
         loop {
             let wake = tokio::select! {
                 () = &mut shutdown => return,
-                _ = self.events.next() => Wake::Event,
+                // That there are none any more is noticed where they come from.
+                Some(_) = self.events.next() => Wake::Event,
                 Ok(()) = desired.changed() => Wake::Event,
                 () = sleep_until(again) => Wake::Event,
                 _ = timer.tick() => Wake::Timer,

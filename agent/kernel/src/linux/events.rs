@@ -27,7 +27,7 @@ impl Events for LinuxKernel {
     fn subscribe(&self) -> Result<KernelEvents, KernelError> {
         let listener = Listener::open::<Route>(Arc::clone(&self.node), GROUPS)?;
         let (sender, events) = KernelEvents::channel();
-        tokio::spawn(async move {
+        self.residents.spawn("kernel-events", async move {
             let following = listener.follow(|notification| {
                 if let Some(event) = event(&notification) {
                     sender.send(event);

@@ -57,7 +57,8 @@ impl Firewall for LinuxKernel {
 impl LinuxKernel {
     /// The thread that owns flock's tables: started when it is first asked.
     fn nft(&self) -> &Handle {
-        self.nft.get_or_init(|| Handle::start(Arc::clone(&self.node), self.ownership))
+        let start = || Handle::start(Arc::clone(&self.node), self.ownership, self.residents.clone());
+        self.nft.get_or_init(start)
     }
 
     /// The kernel as it would be if a table died with its owner, so that flock's have none. Linux before 6.9 is such a

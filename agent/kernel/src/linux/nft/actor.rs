@@ -11,6 +11,7 @@
 use std::sync::Arc;
 
 use flock_core::nft::{Batch, Observed, Table, TableId};
+use flock_core::supervision::Ending;
 use rustix::io::Errno;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, WeakUnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
@@ -22,6 +23,7 @@ use crate::KernelError;
 use crate::linux::entered;
 use crate::linux::errno::Failure;
 use crate::linux::netns::Namespace;
+use crate::linux::residents::Watcher;
 use crate::linux::socket::Socket;
 
 /// Whether tables have an owner.
@@ -60,24 +62,21 @@ type Answer<T> = oneshot::Sender<Result<T, KernelError>>;
 #[derive(Debug)]
 pub(in crate::linux) struct Handle(UnboundedSender<Request>);
 
+/// The thread's name.
+const NAME: &str = "flock-nft";
+
 impl Handle {
     /// Starts the thread. Must be called in a tokio runtime.
-    pub(in crate::linux) fn start(node: Arc<Namespace>, ownership: Ownership) -> Self {
+    pub(in crate::linux) fn start(node: Arc<Namespace>, ownership: Ownership, residents: Watcher) -> Self {
         let (sender, requests) = unbounded_channel();
         let notices = sender.downgrade();
         let runtime = tokio::runtime::Handle::current();
-        let body = move || {
-            let served = entered(&node, || {
-                serve(&node, ownership, requests, notices, &runtime);
-                Ok(())
-            });
-            if let Err(error) = served {
-                tracing::error!(%error, "nftables cannot be programmed");
-            }
-        };
+        let thread = Thread { node, ownership, residents: residents.clone(), runtime };
+        let body = move || thread.residents.run(NAME, || thread.work(requests, notices));
         // Without a thread the requests are dropped, and their answers are errors.
-        if let Err(error) = std::thread::Builder::new().name("flock-nft".to_owned()).spawn(body) {
+        if let Err(error) = std::thread::Builder::new().name(NAME.to_owned()).spawn(body) {
             tracing::error!(%error, "no thread can be started for nftables");
+            residents.tell(NAME, Ending::Ended);
         }
         Self(sender)
     }
@@ -89,34 +88,49 @@ impl Handle {
     }
 }
 
-/// Works until nobody can ask any more. Without nftables every request is answered with the reason, and the next one
-/// tries again: the module may be loaded later.
-fn serve(
-    node: &Arc<Namespace>,
+/// What the thread has from its beginning.
+struct Thread {
+    node: Arc<Namespace>,
     ownership: Ownership,
-    mut requests: UnboundedReceiver<Request>,
-    notices: WeakUnboundedSender<Request>,
-    runtime: &tokio::runtime::Handle,
-) {
-    let (_alive, end) = oneshot::channel();
-    let mut follower = Some((notices, end));
-    let mut owner = None;
-    while let Some(request) = requests.blocking_recv() {
-        if owner.is_none() {
-            match open(ownership) {
-                Ok(opened) => owner = Some(opened),
-                Err(failure) => {
-                    request.fail(failure);
-                    continue;
+    residents: Watcher,
+    runtime: tokio::runtime::Handle,
+}
+
+impl Thread {
+    fn work(&self, requests: UnboundedReceiver<Request>, notices: WeakUnboundedSender<Request>) {
+        let served = entered(&self.node, || {
+            self.serve(requests, notices);
+            Ok(())
+        });
+        if let Err(error) = served {
+            tracing::error!(%error, "nftables cannot be programmed");
+        }
+    }
+
+    /// Works until nobody can ask any more. Without nftables every request is answered with the reason, and the next one
+    /// tries again: the module may be loaded later.
+    fn serve(&self, mut requests: UnboundedReceiver<Request>, notices: WeakUnboundedSender<Request>) {
+        let (_alive, end) = oneshot::channel();
+        let mut follower = Some((notices, end));
+        let mut owner = None;
+        while let Some(request) = requests.blocking_recv() {
+            if owner.is_none() {
+                match open(self.ownership) {
+                    Ok(opened) => owner = Some(opened),
+                    Err(failure) => {
+                        request.fail(failure);
+                        continue;
+                    }
                 }
             }
+            let Some(owner) = owner.as_mut() else { continue };
+            // Nobody else can change what is owned.
+            if let Some((notices, end)) = follower.take_if(|_| !owner.is_exclusive()) {
+                let _runtime = self.runtime.enter();
+                generation::follow(&self.node, &self.residents, notices, end);
+            }
+            answer(owner, request);
         }
-        let Some(owner) = owner.as_mut() else { continue };
-        // Nobody else can change what is owned.
-        if let Some((notices, end)) = follower.take_if(|_| !owner.is_exclusive()) {
-            generation::follow(node, runtime, notices, end);
-        }
-        answer(owner, request);
     }
 }
 

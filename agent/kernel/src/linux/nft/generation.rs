@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use tokio::runtime::Handle;
 use tokio::sync::mpsc::WeakUnboundedSender;
 use tokio::sync::oneshot;
 
@@ -10,21 +9,21 @@ use super::actor::Request;
 use super::message::{Netfilter, kind};
 use crate::linux::multicast::{Listener, Notification};
 use crate::linux::netns::Namespace;
+use crate::linux::residents::Watcher;
 
 /// `NFNLGRP_NFTABLES`.
 const GROUPS: &[u32] = &[7];
 
-/// Lets the thread check its tables whenever a generation has begun, until it ends.
+/// Lets the thread check its tables whenever a generation has begun, until it ends. Must be called in a tokio runtime.
 pub(super) fn follow(
     node: &Arc<Namespace>,
-    runtime: &Handle,
+    residents: &Watcher,
     notices: WeakUnboundedSender<Request>,
     end: oneshot::Receiver<()>,
 ) {
-    let _runtime = runtime.enter();
     match Listener::open::<Netfilter>(Arc::clone(node), GROUPS) {
         Ok(listener) => {
-            runtime.spawn(async move {
+            residents.spawn("nft-generations", async move {
                 let following = listener.follow(|notification| {
                     if begins_generation(&notification) {
                         // Who cannot be told does not work any more.
