@@ -39,6 +39,7 @@ use crate::api::client::{self, Access};
 use crate::attach::{Attachments, Parts, Publisher, Reconciler};
 use crate::bird::{self, supervisor::Supervisor};
 use crate::bird::{BgpView, ConfFiles};
+use crate::cli::agent::{BirdMode, Run};
 use crate::conflist;
 use crate::environment::SystemClock;
 use crate::notice::Notices;
@@ -97,6 +98,25 @@ pub enum Bird {
     External,
     /// The agent, with this program.
     Managed(PathBuf),
+}
+
+impl From<Run> for Config {
+    fn from(run: Run) -> Self {
+        let access = run.kubeconfig.map_or(Access::InCluster, Access::Kubeconfig);
+        let cluster = Origin::Kubernetes { access, namespace: run.namespace };
+        Self {
+            node: run.node,
+            source: run.manifests.map_or(cluster, Origin::Manifests),
+            run_dir: run.run_dir,
+            sweep_interval: Duration::from_secs(run.sweep_interval),
+            bird: match run.bird {
+                BirdMode::External => Bird::External,
+                BirdMode::Managed => Bird::Managed(run.bird_program),
+            },
+            metrics: run.metrics_address.0,
+            cni: run.cni_conf_dir.map(|conf| conflist::Folders { conf, bin: run.cni_bin_dir }),
+        }
+    }
 }
 
 /// Lets the agent work on threads of its own, which end with it.

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use clap::Parser as _;
 use flock_agent::api::client::Access;
-use flock_agent::app::{self, Bird, Config, Origin};
+use flock_agent::app;
 use flock_agent::bird::marker::Purpose;
 use flock_agent::bird::start;
 use flock_agent::bird_stop::stop_reason::Identity;
 use flock_agent::bird_stop::{self, Stop, auto};
-use flock_agent::cli::agent::{Arguments, BirdMode, BirdStop, Command, For, LogFormat, Run, Uninstall};
+use flock_agent::cli::agent::{Arguments, BirdStop, Command, For, LogFormat, Run, Uninstall};
 use flock_agent::conflist::Folders;
 use flock_agent::store::Disk;
 use flock_agent::supervision::Tasks;
@@ -43,27 +43,11 @@ fn run(command: Command) -> anyhow::Result<()> {
 }
 
 fn serve(run: Run) -> anyhow::Result<()> {
-    let config = Config {
-        node: run.node,
-        source: origin(run.manifests, run.kubeconfig, run.namespace),
-        run_dir: run.run_dir,
-        sweep_interval: Duration::from_secs(run.sweep_interval),
-        bird: match run.bird {
-            BirdMode::External => Bird::External,
-            BirdMode::Managed => Bird::Managed(run.bird_program),
-        },
-        metrics: run.metrics_address.0,
-        cni: run.cni_conf_dir.map(|conf| Folders { conf, bin: run.cni_bin_dir }),
-    };
+    let proc_sys_net = run.proc_sys_net.clone();
     app::block_on(async {
-        let kernel = LinuxKernel::open()?.with_sysctls_at(run.proc_sys_net);
-        app::run(config, kernel, Disk, &Tasks::default()).await
+        let kernel = LinuxKernel::open()?.with_sysctls_at(proc_sys_net);
+        app::run(run.into(), kernel, Disk, &Tasks::default()).await
     })
-}
-
-fn origin(manifests: Option<PathBuf>, kubeconfig: Option<PathBuf>, namespace: String) -> Origin {
-    let access = access(kubeconfig);
-    manifests.map_or(Origin::Kubernetes { access, namespace }, Origin::Manifests)
 }
 
 fn access(kubeconfig: Option<PathBuf>) -> Access {

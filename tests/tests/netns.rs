@@ -32,6 +32,8 @@ mod retries;
 mod soak;
 #[path = "netns/state.rs"]
 mod state;
+#[path = "netns/supervised.rs"]
+mod supervised;
 #[path = "netns/traffic.rs"]
 mod traffic;
 #[path = "netns/verbs.rs"]
@@ -54,6 +56,7 @@ fn main() -> ExitCode {
         node::trials(),
         people::trials(),
         mortal::trials(),
+        supervised::trials(),
         soak::trials(),
     ];
     suite::run(modules.into_iter().flatten().collect())

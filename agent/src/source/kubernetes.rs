@@ -246,7 +246,7 @@ impl Visitor for Following<'_> {
         let query = Query::of(kind, &cluster.node);
         let (timing, working) = (self.timing.clone(), Arc::clone(&self.working));
         let following = ListerWatcher::new(cluster.client.clone(), query, timing, collection, working);
-        self.tasks.spawn(format!("lister-watcher {kind}"), following.run());
+        self.tasks.spawn(format!("lister-watcher {kind:?}"), following.run());
     }
 }
 

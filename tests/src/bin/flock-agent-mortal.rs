@@ -1,20 +1,27 @@
-//! The agent, which kills itself with SIGKILL just before one chosen step of what it does for attachments.
+//! The agent, with an end of its own choosing. Otherwise it is the real agent on the real kernel, with the real one's
+//! arguments.
 //!
-//! `FLOCK_DIE_AT=N` (from 0) chooses the step; every single change of a link and every change of a file counts, those
-//! of the node as a whole (sysctls, blackholes) do not. Each step is told on standard error. Otherwise it is the real
-//! agent on the real kernel, with the real one's arguments.
+//! * `FLOCK_DIE_AT=N` (from 0): kills itself with SIGKILL just before one step of what it does for attachments. Every single
+//!   change of a link and every change of a file counts, those of the node as a whole (sysctls, blackholes) do not. Each step
+//!   is told on standard error.
+//! * `FLOCK_PANIC_IN=TASK`: lets a task panic as soon as it begins, and says when (milliseconds of Unix time). Each task that
+//!   begins is told on standard error.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::io;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::Path;
+use std::process::ExitCode;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context, Result};
-use flock_agent::app::{self, Config};
+use anyhow::{Result, bail};
+use clap::Parser as _;
+use flock_agent::app;
+use flock_agent::cli::agent::{Arguments, Command};
 use flock_agent::store::{Disk, Files};
-use flock_agent::supervision::Tasks;
+use flock_agent::supervision::{self, Tasks};
 use flock_kernel::KernelError;
 use flock_kernel::gate::Gate;
 use flock_kernel::linux::LinuxKernel;
@@ -25,6 +32,7 @@ use rustix::process::{Signal, getpid, kill_process};
 struct Mortal {
     taken: Arc<AtomicUsize>,
     last: usize,
+    planted: Planted,
 }
 
 impl Mortal {
@@ -54,6 +62,10 @@ impl Gate for Mortal {
 
     fn observe(&self) -> Result<(), KernelError> {
         Ok(())
+    }
+
+    fn resident(&self, name: &str) {
+        self.planted.begin(name);
     }
 }
 
@@ -93,27 +105,52 @@ impl Files for MortalFiles {
     }
 }
 
-fn argument(arguments: &[String], flag: &str) -> Result<String> {
-    let position = arguments.iter().position(|argument| argument == flag);
-    position.and_then(|at| arguments.get(at + 1)).cloned().with_context(|| format!("no {flag}"))
+/// Tells of each task, and lets one panic.
+#[derive(Debug, Clone)]
+struct Planted {
+    told: Arc<Mutex<BTreeSet<String>>>,
+    victim: Option<String>,
 }
 
-fn main() -> Result<()> {
-    let arguments: Vec<String> = std::env::args().collect();
-    let config = Config {
-        node: argument(&arguments, "--node")?,
-        source: app::Origin::Manifests(PathBuf::from(argument(&arguments, "--manifests")?)),
-        run_dir: PathBuf::from(argument(&arguments, "--run-dir")?),
-        sweep_interval: Duration::from_secs(30),
-        bird: app::Bird::External,
-        metrics: None,
-        cni: None,
-    };
-    let last = std::env::var("FLOCK_DIE_AT").context("FLOCK_DIE_AT")?.parse()?;
-    let gate = Mortal { taken: Arc::default(), last };
+impl Planted {
+    fn begin(&self, task: &str) {
+        let is_new = self.told.lock().unwrap_or_else(PoisonError::into_inner).insert(task.to_owned());
+        if is_new {
+            eprintln!("task {task} begins");
+        }
+        let is_victim = self.victim.as_deref() == Some(task);
+        if is_victim {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            eprintln!("planted at {}", now.as_millis());
+        }
+        assert!(!is_victim, "planted");
+    }
+}
+
+impl supervision::Gate for Planted {
+    fn poll(&self, task: &str) {
+        self.begin(task);
+    }
+}
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error:#}");
+            app::exit_code(&error)
+        }
+    }
+}
+
+fn run() -> Result<()> {
+    let Command::Run(run) = Arguments::parse().command else { bail!("only `run` is mortal") };
+    let last = std::env::var("FLOCK_DIE_AT").map_or(Ok(usize::MAX), |step| step.parse())?;
+    let planted = Planted { told: Arc::default(), victim: std::env::var("FLOCK_PANIC_IN").ok() };
+    let gate = Mortal { taken: Arc::default(), last, planted: planted.clone() };
     let files = MortalFiles { gate: gate.clone(), disk: Disk };
     app::block_on(async {
         let kernel = LinuxKernel::open()?.behind(gate);
-        app::run(config, kernel, files, &Tasks::default()).await
+        app::run(run.into(), kernel, files, &Tasks::through(planted)).await
     })
 }
