@@ -17,6 +17,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         a_wrong_asn_of_the_node_is_taken_back,
         a_corrected_configuration_is_taken,
         an_agent_that_dies_during_a_trial_leaves_the_old_configuration,
+        a_configuration_by_hand_is_replaced,
     ]
 }
 
@@ -174,5 +175,21 @@ fn an_agent_that_dies_during_a_trial_leaves_the_old_configuration(world: &World)
     node.take_agent()?.kill()?;
     eventually(SESSION_PATIENCE * 2, || site.ensure_established())?;
     ensure!(site.nodes[0].bird_conf()? == conf);
+    Ok(())
+}
+
+/// Somebody tells BIRD another configuration, in which the node has no session.
+fn a_configuration_by_hand_is_replaced(world: &World) -> Result<()> {
+    let mut site = Plan::new(world, 1)?.up()?;
+    let by_hand = site.node()?.node.dir().join("by-hand.conf");
+    std::fs::write(&by_hand, "router id 192.0.2.99;\nprotocol device { }\n")?;
+    let answer = site.node()?.birdc(&format!("configure \"{}\"", by_hand.display()))?;
+    ensure!(answer.contains("Reconfigur"), "{answer}");
+    eventually(SESSION_PATIENCE, || {
+        let shown = site.nodes[0].birdc("eval flock_revision")?;
+        ensure!(!shown.contains("syntax error"), "{shown}");
+        site.ensure_established()
+    })?;
+    eventually_status(site.node()?, SESSION_PATIENCE, |status| status["config"]["state"] == "Applied")?;
     Ok(())
 }
