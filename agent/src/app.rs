@@ -42,6 +42,7 @@ use crate::bird::{BgpView, ConfFiles};
 use crate::cli::agent::{BirdMode, Run};
 use crate::conflist;
 use crate::environment::SystemClock;
+use crate::metrics::Metrics;
 use crate::notice::Notices;
 use crate::report;
 use crate::report::metrics::{self, Snapshot};
@@ -266,7 +267,8 @@ impl<K: Kernel, S: Source> Agent<K, S> {
         // BIRD is started with what is there, whether the source is known or not.
         let conf = ConfFiles::open(Disk, &config.run_dir)?;
         start_supervisor(&config, conf.last_good(), tasks);
-        start_metrics(&config, &attachments, &views, tasks).await;
+        let metrics = Metrics::default();
+        start_metrics(&config, &attachments, &views, &metrics, tasks).await;
         let socket = socket(&config);
         let listener = instance::listen(&socket)?;
         tracing::info!(node = config.node, socket = %socket.display(), version = env!("CARGO_PKG_VERSION"), "serving");
@@ -275,8 +277,9 @@ impl<K: Kernel, S: Source> Agent<K, S> {
             let keeping = conflist::keep(folders, socket.clone(), attachments.follow_not_ready());
             tasks.spawn("conflist", keeping);
         }
-        start_rpc(&config, &attachments, &views, listener, tasks);
-        let stage = Stage { config, attachments, views, conf, secrets, looked: seen, tasks: tasks.clone() };
+        start_rpc(&config, &attachments, &views, &metrics, listener, tasks);
+        let stage =
+            Stage { config, attachments, views, conf, secrets, looked: seen, tasks: tasks.clone(), metrics };
         tokio::select! {
             () = tasks.cancelled() => {}
             () = stage.start_controllers() => tasks.cancelled().await,
@@ -296,6 +299,7 @@ fn start_rpc<K: Kernel, S: Source>(
     config: &Config,
     attachments: &Arc<Attachments<K, S>>,
     views: &Views,
+    metrics: &Metrics,
     listener: UnixListener,
     tasks: &Tasks,
 ) {
@@ -307,6 +311,7 @@ fn start_rpc<K: Kernel, S: Source>(
         unsteered: views.unsteered.subscribe(),
         bird: bird::socket(&config.run_dir),
         tasks: tasks.clone(),
+        calls: metrics.cni.clone(),
     };
     let serving = rpc::serve(parts, listener, tasks.cancelled());
     tasks.spawn_graceful("rpc", async move {
@@ -340,19 +345,21 @@ async fn start_metrics<K: Links + Node, S: Source>(
     config: &Config,
     attachments: &Arc<Attachments<K, S>>,
     views: &Views,
+    counted: &Metrics,
     tasks: &Tasks,
 ) {
     let Some(address) = config.metrics else { return };
     let Some(listener) = metrics::listen(address).await else { return };
     let (addresses, bgp) = (attachments.follow_addresses(), views.bgp.subscribe());
     let (usage, not_ready) = (attachments.follow_usage(), attachments.follow_not_ready());
-    let loopback_waits = attachments.follow_loopback_waits();
+    let (loopback_waits, counted) = (attachments.follow_loopback_waits(), counted.clone());
     let snapshot = move || Snapshot {
         attachments: addresses.borrow().len(),
         pools: usage.borrow().clone(),
         bgp: bgp.borrow().clone(),
         not_ready: not_ready.borrow().clone(),
         loopback_waits: *loopback_waits.borrow(),
+        counted: counted.clone(),
     };
     let serving = metrics::serve(listener, snapshot, tasks.clone());
     tasks.spawn_graceful("metrics", serving);

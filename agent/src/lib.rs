@@ -14,8 +14,8 @@
 //! * [`report`]: what others are told: status, conditions, Events ([`notice`]), metrics.
 //! * [`install`], [`conflist`]: what the runtime executes and reads ([`replace`]). [`uninstall`]: all of it goes.
 //! * [`supervision`]: the tasks, by name: one that ends ends the process, one that is stuck is told of.
-//! * [`environment`]: time, randomness and pauses between attempts. [`publish`]: telling those who follow. [`latencies`]:
-//!   how long things took. [`cli`]: flockctl.
+//! * [`environment`]: time, randomness and pauses between attempts. [`publish`]: telling those who follow. [`latencies`],
+//!   [`metrics`]: what is counted. [`cli`]: flockctl.
 
 // Nobody outside this workspace uses the crate: what a name says need not be said again.
 #![allow(missing_docs)]
@@ -33,6 +33,7 @@ pub mod environment;
 pub mod install;
 pub mod latencies;
 pub mod locks;
+pub mod metrics;
 pub mod notice;
 pub mod publish;
 pub mod replace;

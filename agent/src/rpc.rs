@@ -2,6 +2,7 @@
 
 mod cni;
 mod convert;
+mod counted;
 mod inspect;
 
 use std::future::Future;
@@ -21,6 +22,7 @@ use tonic::{Request, Status};
 use crate::anycast::AnycastView;
 use crate::attach::Attachments;
 use crate::bird::BgpView;
+use crate::metrics::CniCalls;
 use crate::source::Source;
 use crate::supervision::Tasks;
 
@@ -36,6 +38,7 @@ pub struct Parts<K, S> {
     pub unsteered: watch::Receiver<Option<String>>,
     pub bird: PathBuf,
     pub tasks: Tasks,
+    pub calls: CniCalls,
 }
 
 /// Serves until `shutdown`, then finishes the calls that are under way.
@@ -44,8 +47,9 @@ pub async fn serve<K: Kernel, S: Source>(
     listener: UnixListener,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), tonic::transport::Error> {
-    let Parts { attachments, node, bgp, anycast, unsteered, bird, tasks } = parts;
-    let cni = cni::Service { attachments: Arc::clone(&attachments), tasks };
+    let Parts { attachments, node, bgp, anycast, unsteered, bird, tasks, calls } = parts;
+    let inner = cni::Service { attachments: Arc::clone(&attachments), tasks };
+    let cni = counted::Counted { inner, calls };
     let inspect = inspect::Service { attachments, node, bgp, anycast, unsteered, bird };
     Server::builder()
         .add_service(CniServer::with_interceptor(cni, root_only))

@@ -11,6 +11,7 @@ use super::{Config, Views};
 use crate::anycast::{Announcer, AnnouncerInputs, Programmer, Steerer};
 use crate::attach::Attachments;
 use crate::bird::{ConfFiles, Controller, Inputs};
+use crate::metrics::Metrics;
 use crate::source::Source;
 use crate::supervision::Tasks;
 
@@ -22,6 +23,7 @@ pub(super) struct Stage<K, S> {
     pub(super) secrets: watch::Receiver<Secrets>,
     pub(super) looked: watch::Receiver<()>,
     pub(super) tasks: Tasks,
+    pub(super) metrics: Metrics,
 }
 
 impl<K: Kernel, S: Source> Stage<K, S> {
@@ -78,7 +80,7 @@ impl<K: Kernel, S: Source> Stage<K, S> {
         };
         // An earlier agent's sessions are not to end because this one has not looked yet.
         inputs.complete().await;
-        let controller = Controller::new(inputs, self.conf, &self.config.run_dir);
+        let controller = Controller::new(inputs, self.conf, &self.config.run_dir, self.metrics.bird);
         self.tasks.spawn("bgp-view", forward(controller.follow(), self.views.bgp));
         self.tasks.spawn_graceful("controller", controller.run(self.tasks.cancelled()));
     }

@@ -26,6 +26,7 @@ use crate::bird;
 use crate::bird::client::{self, BirdError};
 use crate::bird::marker::Marker;
 use crate::environment::sleep_until;
+use crate::metrics::{BirdCommands, BirdOutcome};
 use crate::publish::publish_change;
 
 /// Password files are read this often: nobody tells when they change.
@@ -40,6 +41,7 @@ pub struct Controller {
     connection: ControlConnection,
     pipeline: Pipeline,
     counters: Counters,
+    commands: BirdCommands,
     view: watch::Sender<Arc<BgpView>>,
     /// An input has changed since the pipeline was told.
     is_stale: bool,
@@ -49,7 +51,7 @@ pub struct Controller {
 
 impl Controller {
     /// A controller that drives the BIRD whose control socket is in `run_dir`.
-    pub fn new(inputs: Inputs, files: ConfFiles, run_dir: &Path) -> Self {
+    pub fn new(inputs: Inputs, files: ConfFiles, run_dir: &Path, commands: BirdCommands) -> Self {
         let in_file = Base::read(&files.read_last_good());
         Self {
             pipeline: Pipeline::new(inputs.desired_config(None), in_file, now()),
@@ -58,6 +60,7 @@ impl Controller {
             stopped: Marker::within(run_dir),
             connection: ControlConnection::new(bird::socket(run_dir)),
             counters: Counters::default(),
+            commands,
             view: watch::channel(Arc::default()).0,
             is_stale: false,
             is_draining: false,
@@ -145,13 +148,23 @@ impl Controller {
             Command::Connect => return Some(self.connect().await),
             _ => {}
         }
-        Some(match self.ask(command).await {
-            Ok(reply) => Event::Replied(reply),
-            Err(error) => {
+        let name = command.name();
+        let answer = self.ask(command).await;
+        self.commands.count(
+            name,
+            match &answer {
+                Ok(Reply::Done(_) | Reply::Looked(_)) => BirdOutcome::Done,
+                Ok(Reply::Refused(_)) => BirdOutcome::Refused,
+                Err(_) => BirdOutcome::Lost,
+            },
+        );
+        Some(answer.map_or_else(
+            |error| {
                 self.connection.lose();
                 Event::Lost(error.to_string())
-            }
-        })
+            },
+            Event::Replied,
+        ))
     }
 
     async fn connect(&mut self) -> Event {

@@ -24,13 +24,14 @@ use tokio::net::TcpListener;
 
 use crate::bird::BgpView;
 use crate::latencies::Latencies;
+use crate::metrics::Metrics;
 use crate::supervision::Tasks;
 
 /// What OpenMetrics 1.0 is announced as.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// Everything that metrics are made of.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Snapshot {
     /// Attachments that are ready.
     pub attachments: usize,
@@ -40,6 +41,8 @@ pub struct Snapshot {
     pub not_ready: Option<String>,
     /// How long ADDs have waited for `lo`.
     pub loopback_waits: Latencies,
+    /// What is counted as it happens.
+    pub counted: Metrics,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -107,6 +110,7 @@ pub fn exposition(snapshot: &Snapshot) -> Result<String, fmt::Error> {
         Histogram(snapshot.loopback_waits),
     );
     register_bgp(&mut registry, &snapshot.bgp);
+    snapshot.counted.register(&mut registry);
     let mut body = String::new();
     text::encode(&mut body, &registry)?;
     Ok(body)

@@ -75,7 +75,7 @@ impl Node {
             secrets: secrets.subscribe(),
         };
         let files = ConfFiles::open(Disk, dir.path()).unwrap();
-        let controller = Controller::new(inputs, files, dir.path());
+        let controller = Controller::new(inputs, files, dir.path(), BirdCommands::default());
         let view = controller.follow();
         let controller = tokio::spawn(controller.run(std::future::pending()));
         Self { dir, desired, pods, announced, _host: host, view, controller, _secrets: secrets }

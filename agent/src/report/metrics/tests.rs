@@ -45,6 +45,7 @@ fn sessions_and_pools_are_told() {
         bgp: Arc::new(view),
         not_ready: None,
         loopback_waits: Latencies::default(),
+        counted: Metrics::default(),
     })
     .unwrap();
     for line in [
@@ -77,6 +78,7 @@ async fn asked_with(path: &str, not_ready: Option<&str>, tasks: &Tasks) -> (Stri
         bgp: Arc::default(),
         not_ready: not_ready.map(str::to_owned),
         loopback_waits: Latencies::default(),
+        counted: Metrics::default(),
     };
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
