@@ -1,4 +1,4 @@
-//! NodeConfig `status.anycast`: written by the agent, read by people and programs.
+//! NodeState `status.anycast`: written by the agent, read by people and programs.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -8,6 +8,7 @@
 //! the API server wrote into the node's own would hide the template's value for ever. So there are defaults only where
 //! nothing is merged: in the entries of lists, which are taken whole.
 
+mod columns;
 pub(crate) mod rules;
 mod structural;
 pub(crate) mod text;
@@ -19,6 +20,7 @@ use serde_json::{Value, json};
 
 use crate::address_pool::{AddressPool, AddressPoolSpec};
 use crate::node_config::{NodeConfig, NodeConfigSpec};
+use crate::node_state::{NodeState, NodeStateStatus};
 use crate::prune::Kind;
 use crate::status::NodeConfigStatus;
 
@@ -42,11 +44,15 @@ const NODE_CONFIG: Names =
 const ADDRESS_POOL: Names =
     Names { kind: "AddressPool", plural: "addresspools", singular: "addresspool", short: &["apool"] };
 
+const NODE_STATE: Names =
+    Names { kind: "NodeState", plural: "nodestates", singular: "nodestate", short: &["fns"] };
+
 /// The CustomResourceDefinition of a kind (`apiextensions.k8s.io/v1`).
 pub fn custom_resource_definition(kind: Kind) -> Value {
     let names = match kind {
         Kind::NodeConfig => NODE_CONFIG,
         Kind::AddressPool => ADDRESS_POOL,
+        Kind::NodeState => NODE_STATE,
     };
     let Names { kind: name, plural, singular, short } = names;
     json!({
@@ -75,9 +81,9 @@ fn version(kind: Kind) -> Value {
         "served": true,
         "storage": true,
         "schema": {"openAPIV3Schema": object_schema(kind)},
-        "additionalPrinterColumns": columns(kind),
+        "additionalPrinterColumns": columns::of(kind),
     });
-    if kind == Kind::NodeConfig {
+    if let Kind::NodeConfig | Kind::NodeState = kind {
         version["subresources"] = json!({"status": {}});
     }
     version
@@ -85,42 +91,59 @@ fn version(kind: Kind) -> Value {
 
 /// The structural schema of a whole object.
 pub fn object_schema(kind: Kind) -> Value {
-    let mut properties = json!({
-        "apiVersion": {"type": "string", "description": format!("`{}`.", crate::API_VERSION)},
-        "metadata": {"type": "object"},
-        "spec": spec_schema(kind),
-    });
-    let described = |about: &Value| json!({"type": "object", "description": about});
     let mut object = match kind {
-        Kind::NodeConfig => {
-            properties["kind"] = json!({"type": "string", "description": "`NodeConfig`."});
-            // A NodeConfig that says nothing is a good one: everything has a default, or comes from templates.
-            properties["spec"]["default"] = json!({});
-            properties["status"] = status_schema();
-            described(&schema_of::<NodeConfig>()["description"])
-        }
-        Kind::AddressPool => {
-            properties["kind"] = json!({"type": "string", "description": "`AddressPool`."});
-            let mut object = described(&schema_of::<AddressPool>()["description"]);
-            object["required"] = json!(["spec"]);
-            object
-        }
+        Kind::NodeConfig => node_config_schema(),
+        Kind::AddressPool => address_pool_schema(),
+        Kind::NodeState => node_state_schema(),
     };
-    object["properties"] = properties;
+    object["type"] = json!("object");
+    object["properties"]["apiVersion"] =
+        json!({"type": "string", "description": format!("`{}`.", crate::API_VERSION)});
+    object["properties"]["metadata"] = json!({"type": "object"});
     object
 }
 
-/// The structural schema of `spec`.
-pub fn spec_schema(kind: Kind) -> Value {
+fn node_config_schema() -> Value {
+    let mut spec = schema_of::<NodeConfigSpec>();
+    // A NodeConfig that says nothing is a good one: everything has a default, or comes from templates.
+    spec["default"] = json!({});
+    json!({
+        "description": schema_of::<NodeConfig>()["description"],
+        "properties": {"kind": named("NodeConfig"), "spec": spec, "status": status_schema::<NodeConfigStatus>()},
+    })
+}
+
+fn address_pool_schema() -> Value {
+    json!({
+        "description": schema_of::<AddressPool>()["description"],
+        "properties": {"kind": named("AddressPool"), "spec": schema_of::<AddressPoolSpec>()},
+        "required": ["spec"],
+    })
+}
+
+fn node_state_schema() -> Value {
+    json!({
+        "description": schema_of::<NodeState>()["description"],
+        "properties": {"kind": named("NodeState"), "status": status_schema::<NodeStateStatus>()},
+    })
+}
+
+fn named(kind: &str) -> Value {
+    json!({"type": "string", "description": format!("`{kind}`.")})
+}
+
+/// The structural schema of `spec`; none: the kind has none.
+pub fn spec_schema(kind: Kind) -> Option<Value> {
     match kind {
-        Kind::NodeConfig => schema_of::<NodeConfigSpec>(),
-        Kind::AddressPool => schema_of::<AddressPoolSpec>(),
+        Kind::NodeConfig => Some(schema_of::<NodeConfigSpec>()),
+        Kind::AddressPool => Some(schema_of::<AddressPoolSpec>()),
+        Kind::NodeState => None,
     }
 }
 
 /// An agent of another release may leave fields out: better a status without them than none.
-fn status_schema() -> Value {
-    let mut schema = schema_of::<NodeConfigStatus>();
+fn status_schema<T: JsonSchema>() -> Value {
+    let mut schema = schema_of::<T>();
     if let Some(Value::Object(fields)) = schema.get_mut("properties") {
         fields.iter_mut().filter(|(name, _)| *name != "conditions").for_each(|(_, field)| ask_nothing(field));
     }
@@ -139,34 +162,4 @@ fn schema_of<T: JsonSchema>() -> Value {
     let mut schema = settings.into_generator().into_root_schema_for::<T>().to_value();
     structural::make(&mut schema);
     schema
-}
-
-/// What `kubectl get` shows; with `-o wide` also columns of priority 1.
-fn columns(kind: Kind) -> Value {
-    let condition = |name: &str| format!(".status.conditions[?(@.type==\"{name}\")].status");
-    let age = json!({"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"});
-    match kind {
-        Kind::NodeConfig => json!([
-            {"name": "Ready", "type": "string", "jsonPath": condition("Ready"),
-             "description": "Whether the node gives pods what this object and its templates say."},
-            {"name": "Config", "type": "string", "jsonPath": condition("ConfigValid"),
-             "description": "Whether the node's configuration makes sense."},
-            {"name": "Sessions", "type": "string", "jsonPath": ".status.bgp.established",
-             "description": "BGP sessions that are up, of those that are configured."},
-            {"name": "Pool low", "type": "string", "jsonPath": condition("PoolLow"), "priority": 1,
-             "description": "Whether the node is running out of addresses."},
-            {"name": "Priority", "type": "integer", "jsonPath": ".spec.priority", "priority": 1,
-             "description": "Of a template: which one counts when several say different things."},
-            {"name": "Version", "type": "string", "jsonPath": ".status.version", "priority": 1,
-             "description": "The agent's version."},
-            age,
-        ]),
-        Kind::AddressPool => json!([
-            {"name": "CIDRs", "type": "string", "jsonPath": ".spec.cidrs", "description": "The addresses."},
-            {"name": "Use", "type": "string", "jsonPath": ".spec.use", "description": "What they are for."},
-            {"name": "Advertisers", "type": "integer", "jsonPath": ".spec.maxAdvertisers", "priority": 1,
-             "description": "How many nodes advertise an anycast address at most."},
-            age,
-        ]),
-    }
 }

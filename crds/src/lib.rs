@@ -1,7 +1,8 @@
 //! flock's Kubernetes types, API group `flock.fritzlab.net/v1alpha1`.
 //!
 //! * [`node_config`]: NodeConfig, what a node gives its pods.
-//! * [`status`], [`anycast`]: what the agent says of it.
+//! * [`status`]: NodeConfig `status`, what other nodes need and whether the configuration is obeyed.
+//! * [`node_state`], [`anycast`]: NodeState, what the agent reports of its node.
 //! * [`bgp`]: NodeConfig `spec.bgp`, whom the node speaks BGP with.
 //! * [`address_pool`]: AddressPool, which addresses pods may name themselves.
 //! * [`selector`]: which nodes or namespaces an object is for.
@@ -17,6 +18,7 @@ pub mod bgp;
 pub mod crd;
 pub mod duration;
 pub mod node_config;
+pub mod node_state;
 pub mod prune;
 pub mod selector;
 pub mod status;

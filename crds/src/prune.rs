@@ -17,6 +17,8 @@ pub enum Kind {
     NodeConfig,
     /// [`crate::address_pool::AddressPool`].
     AddressPool,
+    /// [`crate::node_state::NodeState`].
+    NodeState,
 }
 
 /// Takes out of a `spec` what the schema does not know, as the API server does. Returns the paths of what is gone, as
@@ -25,14 +27,16 @@ pub fn unknown_fields(kind: Kind, spec: &mut Value) -> Vec<String> {
     let known = match kind {
         Kind::NodeConfig => &*NODE_CONFIG,
         Kind::AddressPool => &*ADDRESS_POOL,
+        Kind::NodeState => &NOTHING,
     };
     let mut gone = Vec::new();
     prune(known, "spec", spec, &mut gone);
     gone
 }
 
-static NODE_CONFIG: LazyLock<Known> = LazyLock::new(|| Known::of(&crd::spec_schema(Kind::NodeConfig)));
-static ADDRESS_POOL: LazyLock<Known> = LazyLock::new(|| Known::of(&crd::spec_schema(Kind::AddressPool)));
+static NODE_CONFIG: LazyLock<Known> = LazyLock::new(|| Known::of_spec(Kind::NodeConfig));
+static ADDRESS_POOL: LazyLock<Known> = LazyLock::new(|| Known::of_spec(Kind::AddressPool));
+static NOTHING: Known = Known::Fields(BTreeMap::new());
 
 /// The names in a schema, without all that it says of their values.
 enum Known {
@@ -45,6 +49,10 @@ enum Known {
 }
 
 impl Known {
+    fn of_spec(kind: Kind) -> Self {
+        crd::spec_schema(kind).map_or(Self::Fields(BTreeMap::new()), |schema| Self::of(&schema))
+    }
+
     fn of(schema: &Value) -> Self {
         let keyword = |name| schema.get(name);
         if let Some(Value::Object(fields)) = keyword("properties") {
@@ -130,6 +138,12 @@ mod tests {
         let mut spec = json!({"masquerade": {"ipv4": {"anything": 1}}});
         assert!(unknown_fields(Kind::NodeConfig, &mut spec).is_empty());
         assert_eq!(spec["masquerade"]["ipv4"]["anything"], 1);
+    }
+
+    #[test]
+    fn a_kind_without_a_spec_knows_no_field_of_it() {
+        let mut spec = json!({"mtu": 1500});
+        assert_eq!(unknown_fields(Kind::NodeState, &mut spec), ["spec.mtu"]);
     }
 
     #[test]

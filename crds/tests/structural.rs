@@ -7,7 +7,7 @@ use flock_crds::Kind;
 use flock_crds::crd::{object_schema, spec_schema};
 use serde_json::Value;
 
-const KINDS: [Kind; 2] = [Kind::NodeConfig, Kind::AddressPool];
+const KINDS: [Kind; 3] = [Kind::NodeConfig, Kind::AddressPool, Kind::NodeState];
 
 const KEYWORDS: [&str; 19] = [
     "additionalProperties",
@@ -51,8 +51,8 @@ fn in_objects(mut visit: impl FnMut(&str, &Value)) {
 }
 
 fn in_specs(mut visit: impl FnMut(&str, &Value)) {
-    for kind in KINDS {
-        walk("spec", &spec_schema(kind), &mut visit);
+    for schema in KINDS.into_iter().filter_map(spec_schema) {
+        walk("spec", &schema, &mut visit);
     }
 }
 

@@ -133,6 +133,9 @@ impl Document<'_> {
             ("networking.k8s.io/v1", "NetworkPolicy") => {
                 Ok(self.remark(&kind, format!("{kind} is not served by this release: it has no effect")))
             }
+            (API_VERSION, "NodeState") => {
+                Ok(self.remark(&kind, "NodeState is written by agents and read by none: left out".to_owned()))
+            }
             (group, _) if group.starts_with("flock.fritzlab.net/") => {
                 let known = format!("flock knows {API_VERSION} NodeConfig and AddressPool");
                 Err(self.refuse(&format!("there is no {kind} in {group}: {known}")))

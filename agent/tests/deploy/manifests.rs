@@ -44,6 +44,15 @@ fn all_that_is_listed_is_there() {
 }
 
 #[test]
+fn every_definition_is_listed() {
+    let kustomization = object("kustomization.yaml", "Kustomization");
+    for entry in fs::read_dir(path("crds")).unwrap() {
+        let name = format!("crds/{}", entry.unwrap().file_name().display());
+        assert!(strings(&kustomization["resources"]).contains(&name.as_str()), "{name}");
+    }
+}
+
+#[test]
 fn all_images_are_the_agents_version() {
     for folder in KUSTOMIZATIONS {
         let kustomization = object(&format!("{folder}kustomization.yaml"), "Kustomization");

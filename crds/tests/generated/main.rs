@@ -18,6 +18,7 @@ use serde_json::Value;
 fn committed_definitions_match_the_types() {
     is_committed("deploy/crds/nodeconfigs.yaml", &yaml(Kind::NodeConfig));
     is_committed("deploy/crds/addresspools.yaml", &yaml(Kind::AddressPool));
+    is_committed("deploy/crds/nodestates.yaml", &yaml(Kind::NodeState));
 }
 
 #[test]

@@ -12,7 +12,12 @@ const HEAD: &str = include_str!("head.md");
 
 pub(super) fn markdown() -> String {
     let mut text = HEAD.to_owned();
-    for (name, kind) in [("NodeConfig", Kind::NodeConfig), ("AddressPool", Kind::AddressPool)] {
+    let kinds = [
+        ("NodeConfig", Kind::NodeConfig),
+        ("AddressPool", Kind::AddressPool),
+        ("NodeState", Kind::NodeState),
+    ];
+    for (name, kind) in kinds {
         let schema = object_schema(kind);
         write!(text, "\n## {name}\n\n{}\n", description(&schema)).unwrap();
         for part in ["spec", "status"] {

@@ -16,6 +16,7 @@ use flock_crds::Kind;
 use flock_crds::address_pool::AddressPool;
 use flock_crds::crd::object_schema;
 use flock_crds::node_config::NodeConfig;
+use flock_crds::node_state::NodeState;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -51,11 +52,13 @@ fn whole(mut object: Value) -> Value {
 
 static NODE_CONFIG: LazyLock<Value> = LazyLock::new(|| object_schema(Kind::NodeConfig));
 static ADDRESS_POOL: LazyLock<Value> = LazyLock::new(|| object_schema(Kind::AddressPool));
+static NODE_STATE: LazyLock<Value> = LazyLock::new(|| object_schema(Kind::NodeState));
 
 fn schema(kind: Kind) -> &'static Value {
     match kind {
         Kind::NodeConfig => &NODE_CONFIG,
         Kind::AddressPool => &ADDRESS_POOL,
+        Kind::NodeState => &NODE_STATE,
     }
 }
 
@@ -63,6 +66,7 @@ fn kind(object: &Value) -> Option<Kind> {
     match object["kind"].as_str() {
         Some("NodeConfig") => Some(Kind::NodeConfig),
         Some("AddressPool") => Some(Kind::AddressPool),
+        Some("NodeState") => Some(Kind::NodeState),
         _ => None,
     }
 }
@@ -75,6 +79,7 @@ fn is_accepted(name: &str, object: &Value) {
     let read = match kind {
         Kind::NodeConfig => serde_saphyr::from_str::<NodeConfig>(&text).map(drop),
         Kind::AddressPool => serde_saphyr::from_str::<AddressPool>(&text).map(drop),
+        Kind::NodeState => serde_saphyr::from_str::<NodeState>(&text).map(drop),
     };
     assert!(read.is_ok(), "{name}: {}", read.unwrap_err());
 }
@@ -136,7 +141,7 @@ fn what_the_table_refuses_is_refused_by_the_schema_or_by_a_rule_with_these_words
 #[test]
 fn every_rule_has_a_case() {
     let asked: BTreeSet<String> = refused().into_iter().map(|case| case.words).collect();
-    for kind in [Kind::NodeConfig, Kind::AddressPool] {
+    for kind in [Kind::NodeConfig, Kind::AddressPool, Kind::NodeState] {
         for rule in all_rules(schema(kind)) {
             assert!(asked.iter().any(|words| says(&rule, words)), "no case asks for {rule}");
         }

@@ -171,11 +171,13 @@ fn what_is_not_served_is_said() {
     let dir = folder(&[
         ("a.yaml", &NODE.replace("cidr6:", "masquerade: {}, cidr6:")),
         ("b.yaml", "apiVersion: v2\nkind: X\n"),
+        ("c.yaml", "apiVersion: flock.fritzlab.net/v1alpha1\nkind: NodeState\n"),
     ]);
     let manifests = Manifests::open(dir.path(), "node-a").unwrap();
     assert!(desired(&manifests).node.is_some());
     assert!(problems(&manifests)[0].contains("a.yaml:4: NodeConfig node-a: spec.masquerade is not served"));
     assert!(problems(&manifests)[1].starts_with("b.yaml:2: v2 X is not a kind that flock reads"));
+    assert!(problems(&manifests)[2].starts_with("c.yaml:2: NodeState is written by agents"));
 }
 
 #[test]
