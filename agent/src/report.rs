@@ -1,6 +1,6 @@
 //! What others are told about the node.
 //!
-//! * [`status`]: NodeConfig `status`, in the words of [`bgp`] and [`anycast`].
+//! * [`status`]: NodeState, in the words of [`bgp`] and [`anycast`], and NodeConfig `status`.
 //! * [`condition`]: the Node's condition `NetworkUnavailable`.
 //! * [`events`]: notices as Events.
 //! * [`metrics`]: counters and gauges.

@@ -1,24 +1,22 @@
-//! NodeConfig `status`: written by the agent, read by people and programs.
+//! NodeConfig `status`, and the parts that NodeState has as well: written by agents, read by people and programs.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, Serializer};
 
-use crate::anycast::AnycastStatus;
-
-/// What the agent of the node that is named like this object says of it. It is written by the agent only.
+/// What all nodes need to know of the node that is named like this object, and whether its configuration is obeyed. Its
+/// agent writes it, and only when that changes: every change is delivered to every node. How the node is stands in its
+/// NodeState. Lists have 64 entries at most.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct NodeConfigStatus {
     /// The `metadata.generation` that this is about.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// Conditions of type `Ready`, `ConfigValid`, `BirdRunning`, `SessionsEstablished`, `ConfigRolledBack` and `PoolLow`.
+    /// Conditions of type `ConfigValid` and `ConfigRolledBack`. That BIRD tries a configuration is said of a new
+    /// generation only.
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     #[serde(default)]
     pub conditions: Vec<Condition>,
-    /// The agent's version.
-    #[serde(default)]
-    pub version: String,
     /// The templates that the node's configuration is made of beside this object, in the order of their precedence.
     #[serde(default)]
     pub templates: Vec<String>,
@@ -30,13 +28,7 @@ pub struct NodeConfigStatus {
     pub addresses: Vec<String>,
     /// The prefixes that pods get addresses of.
     #[serde(default)]
-    pub pools: Vec<PoolStatus>,
-    /// BGP on the node; not there where it speaks none.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub bgp: Option<BgpStatus>,
-    /// The anycast addresses that pods of the node claim.
-    #[serde(default)]
-    pub anycast: Vec<AnycastStatus>,
+    pub pools: Vec<PoolPrefix>,
 }
 
 /// A condition, as Kubernetes has them (`metav1.Condition`).
@@ -74,6 +66,14 @@ pub struct TemplateConflict {
 }
 
 /// One prefix that pods get addresses of.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PoolPrefix {
+    /// The prefix.
+    pub cidr: String,
+}
+
+/// One prefix that pods get addresses of, with its usage.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PoolStatus {

@@ -21,6 +21,7 @@ pub struct Collection<'a>(pub &'a str);
 impl Collection<'static> {
     pub const NODES: Self = Self("/api/v1/nodes");
     pub const NODE_CONFIGS: Self = Self("/apis/flock.fritzlab.net/v1alpha1/nodeconfigs");
+    pub const NODE_STATES: Self = Self("/apis/flock.fritzlab.net/v1alpha1/nodestates");
 }
 
 /// Why a call has failed.

@@ -1,4 +1,4 @@
-//! Anycast in the words of NodeConfig `status.anycast`.
+//! Anycast in the words of NodeState `status.anycast`.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -22,7 +22,7 @@ pub async fn advertised(bgp: &BgpView, socket: &Path) -> Result<Advertised, Stri
     bird::advertised(socket, &bgp.sessions).await.map_err(|error| error.to_string())
 }
 
-/// NodeConfig `status.anycast`. `advertised` is what BIRD says, or why nobody knows.
+/// NodeState `status.anycast`. `advertised` is what BIRD says, or why nobody knows.
 pub fn node_status(
     view: &AnycastView,
     records: &Records,

@@ -1,4 +1,4 @@
-//! The status in the words of NodeConfig `status.bgp`.
+//! The status in the words of NodeState `status.bgp`.
 
 use flock_core::bgp::observed::{ObservedBfd, ObservedChannel};
 use flock_core::bgp::status::{BgpStatus, BirdStatus, ConfigStatus, PeerStatus};
@@ -6,7 +6,7 @@ use flock_core::prefix::Family;
 use flock_crds::status as crd;
 use jiff::Timestamp;
 
-/// NodeConfig `status.bgp`.
+/// NodeState `status.bgp`.
 pub fn node_status(status: &BgpStatus) -> crd::BgpStatus {
     crd::BgpStatus {
         bird: bird(&status.bird),

@@ -19,6 +19,7 @@ use crate::source::own::{OwnConfig, OwnNode, OwnObjects, SeenCondition};
 pub(crate) const NODE: &str = "node-a";
 pub(crate) const NODE_PATH: &str = "/api/v1/nodes/node-a";
 pub(crate) const CONFIG_PATH: &str = "/apis/flock.fritzlab.net/v1alpha1/nodeconfigs/node-a";
+pub(crate) const STATE_PATH: &str = "/apis/flock.fritzlab.net/v1alpha1/nodestates/node-a";
 
 #[derive(Debug, Clone, Default)]
 pub(crate) struct FakeApi(Arc<Mutex<Inside>>);

@@ -22,18 +22,12 @@ fn age() -> Value {
 
 fn node_config() -> Value {
     json!([
-        {"name": "Ready", "type": "string", "jsonPath": condition("Ready"),
-         "description": "Whether the node gives pods what this object and its templates say."},
         {"name": "Config", "type": "string", "jsonPath": condition("ConfigValid"),
          "description": "Whether the node's configuration makes sense."},
-        {"name": "Sessions", "type": "string", "jsonPath": ".status.bgp.established",
-         "description": "BGP sessions that are up, of those that are configured."},
-        {"name": "Pool low", "type": "string", "jsonPath": condition("PoolLow"), "priority": 1,
-         "description": "Whether the node is running out of addresses."},
+        {"name": "Rolled back", "type": "string", "jsonPath": condition("ConfigRolledBack"),
+         "description": "Whether BIRD's configuration was taken back, since sessions did not come up again with it."},
         {"name": "Priority", "type": "integer", "jsonPath": ".spec.priority", "priority": 1,
          "description": "Of a template: which one counts when several say different things."},
-        {"name": "Version", "type": "string", "jsonPath": ".status.version", "priority": 1,
-         "description": "The agent's version."},
         age(),
     ])
 }

@@ -1,10 +1,10 @@
-//! The conditions of NodeConfig `status`.
+//! The conditions: all of them in NodeState, those of the configuration in NodeConfig `status` too.
 
 use flock_core::bgp::observed::SessionState;
 use flock_core::bgp::status::{BirdStatus, ConfigStatus, PeerStatus};
 use flock_core::ipam;
 use flock_core::prefix::Family;
-use flock_crds::status::Condition;
+use flock_crds::status::{Condition, NodeConfigStatus};
 use ipnet::IpNet;
 use jiff::Timestamp;
 
@@ -14,6 +14,14 @@ use crate::report::seconds;
 
 /// At most so many things are named in one message.
 const NAMED: usize = 8;
+
+const CONFIG_ROLLED_BACK: &str = "ConfigRolledBack";
+
+const REFUSED: &str = "Refused";
+const REFUSED_BY_BIRD: &str = "RefusedByBird";
+const PENDING: &str = "Pending";
+const ON_TRIAL: &str = "OnTrial";
+const APPLIED: &str = "Applied";
 
 /// A condition that does not know its own past.
 struct Now {
@@ -27,7 +35,7 @@ const fn now(kind: &'static str, (status, reason): (&'static str, &'static str),
     Now { kind, status, reason, message }
 }
 
-/// All conditions. `former` are those of the status before.
+/// All conditions. `former` are those that were told before.
 pub(super) fn conditions(observed: &Observed, former: &[Condition], at: Timestamp) -> Vec<Condition> {
     let all = [
         ready(observed),
@@ -39,6 +47,54 @@ pub(super) fn conditions(observed: &Observed, former: &[Condition], at: Timestam
     ];
     let generation = observed.desired.config.generation;
     all.into_iter().map(|now| with_past(now, former, generation, at)).collect()
+}
+
+/// Those that say whether the configuration is obeyed. Each change of them is delivered to all nodes, and BIRD gets
+/// another configuration whenever the world changes, such as by a new node. So while BIRD's word is open, what was told of
+/// the same generation stands.
+pub(super) fn of_configuration(
+    observed: &Observed,
+    former: Option<&NodeConfigStatus>,
+    at: Timestamp,
+) -> Vec<Condition> {
+    let generation = observed.desired.config.generation;
+    let told = former.map(|former| former.conditions.as_slice()).unwrap_or_default();
+    let standing = former.filter(|former| former.observed_generation == generation && is_open(observed));
+    let of = |now: Now| {
+        let before = standing.and_then(|former| former.conditions.iter().find(|it| it.kind == now.kind));
+        match before.filter(|before| is_birds_word(before) && now.reason != REFUSED) {
+            Some(before) => before.clone(),
+            None => with_past(now, told, generation, at),
+        }
+    };
+    [config_valid(observed), config_rolled_back(observed)].map(of).into()
+}
+
+/// Whether BIRD has yet to say what becomes of the configuration.
+fn is_open(observed: &Observed) -> bool {
+    let config = &observed.bgp.status.config;
+    let is_open = matches!(config, ConfigStatus::None | ConfigStatus::Pending | ConfigStatus::OnTrial { .. });
+    is_open && observed.plan().is_some()
+}
+
+/// Whether a condition says what BIRD has made of the configuration, and not what is wrong with it by itself.
+fn is_birds_word(condition: &Condition) -> bool {
+    match condition.kind.as_str() {
+        CONFIG_ROLLED_BACK => condition.reason != NOT_CONFIGURED.1,
+        _ => condition.reason == REFUSED_BY_BIRD,
+    }
+}
+
+/// What becomes of the configuration, in one word.
+pub(super) fn configuration(observed: &Observed) -> &'static str {
+    let (valid, rolled_back) = (config_valid(observed), config_rolled_back(observed));
+    match (valid.status, rolled_back.status) {
+        ("False", _) if valid.reason == REFUSED => REFUSED,
+        (_, "True") => "RolledBack",
+        ("False", _) => valid.reason,
+        _ if [ON_TRIAL, PENDING].contains(&rolled_back.reason) => rolled_back.reason,
+        _ => APPLIED,
+    }
 }
 
 fn with_past(now: Now, former: &[Condition], generation: Option<i64>, at: Timestamp) -> Condition {
@@ -80,10 +136,10 @@ fn config_valid(observed: &Observed) -> Now {
                 Some(_) => "the last good configuration is obeyed",
                 None => "there is no earlier one that could be obeyed",
             };
-            is(("False", "Refused"), format!("{reason}; {instead}"))
+            is(("False", REFUSED), format!("{reason}; {instead}"))
         }
         (None, ConfigStatus::Refused { reason }) if observed.plan().is_some() => {
-            is(("False", "RefusedByBird"), reason.clone())
+            is(("False", REFUSED_BY_BIRD), reason.clone())
         }
         _ if problems.is_empty() => is(("True", "Valid"), "all that is written is obeyed".to_owned()),
         _ if !observed.desired.config.conflicts.is_empty() => {
@@ -136,21 +192,20 @@ fn why_down(peer: &PeerStatus) -> String {
 }
 
 fn config_rolled_back(observed: &Observed) -> Now {
-    let is = |status, message| now("ConfigRolledBack", status, message);
+    let is = |status, message| now(CONFIG_ROLLED_BACK, status, message);
     let said = |text: &str| text.to_owned();
     match &observed.bgp.status.config {
         _ if observed.plan().is_none() => is(("False", "NotConfigured"), no_bgp()),
         ConfigStatus::RolledBack { reason, .. } => is(("True", "SessionsLost"), reason.clone()),
-        ConfigStatus::OnTrial { .. } => is(
-            ("False", "OnTrial"),
-            said("BIRD runs the configuration; it is kept if sessions come up again"),
-        ),
-        ConfigStatus::Applied { .. } => is(("False", "Applied"), said("BIRD runs the configuration")),
+        ConfigStatus::OnTrial { .. } => {
+            is(("False", ON_TRIAL), said("BIRD runs the configuration; it is kept if sessions come up again"))
+        }
+        ConfigStatus::Applied { .. } => is(("False", APPLIED), said("BIRD runs the configuration")),
         ConfigStatus::Refused { .. } => {
-            is(("False", "Refused"), said("BIRD was not told of the configuration: see ConfigValid"))
+            is(("False", REFUSED), said("BIRD was not told of the configuration: see ConfigValid"))
         }
         ConfigStatus::Pending | ConfigStatus::None => {
-            is(("False", "Pending"), said("BIRD has not been told of the configuration yet"))
+            is(("False", PENDING), said("BIRD has not been told of the configuration yet"))
         }
     }
 }

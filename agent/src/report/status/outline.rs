@@ -1,12 +1,19 @@
-//! What matters in a status: of this a person, or a program, is told at once. Figures can wait.
+//! What matters in what is told: of this a person, or a program, is told at once. Figures can wait.
 
 use flock_crds::anycast::AnycastStatus;
+use flock_crds::node_state::NodeStateStatus;
 use flock_crds::status::{BgpPeerStatus, BgpStatus, Condition, NodeConfigStatus, PoolStatus};
 
-/// A status without figures, and without what changes all the time as long as something does not work: the states that a
-/// session without an answer goes through, and the numbers in messages.
-pub(super) fn outline(status: &NodeConfigStatus) -> NodeConfigStatus {
-    NodeConfigStatus {
+/// A NodeConfig `status` without times, and without the numbers in messages.
+pub(super) fn of_config(status: &NodeConfigStatus) -> NodeConfigStatus {
+    NodeConfigStatus { conditions: status.conditions.iter().map(condition).collect(), ..status.clone() }
+}
+
+/// A NodeState without figures, and without what changes all the time as long as something does not work: the states that
+/// a session without an answer goes through, and the numbers in messages.
+pub(super) fn of_state(status: &NodeStateStatus) -> NodeStateStatus {
+    NodeStateStatus {
+        heartbeat: None,
         conditions: status.conditions.iter().map(condition).collect(),
         pools: status.pools.iter().map(pool).collect(),
         bgp: status.bgp.as_ref().map(bgp),

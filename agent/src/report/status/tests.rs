@@ -1,9 +1,11 @@
 //! What is told, and when.
 
 mod conditions;
-mod publishing;
+mod config_publishing;
+mod state_publishing;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use flock_core::bgp::config::BirdIdent;
 use flock_core::bgp::control::BirdVersion;
@@ -14,14 +16,19 @@ use flock_core::ipam::PoolUsage;
 use flock_core::node::NodePlan;
 use flock_core::prefix::Family;
 use flock_crds::anycast::{AnycastPodStatus, AnycastStatus};
+use flock_crds::node_state::NodeStateStatus;
 use flock_crds::status::{Condition, NodeConfigStatus};
 use jiff::Timestamp;
+use serde_json::json;
+use tokio::sync::watch;
 
-use super::compose::compose;
+use super::compose::{node_config_status, node_state};
+use super::config_publisher::ConfigPublisher;
 use super::observed::Observed;
-use super::outline::outline;
+use super::outline;
+use super::state_publisher::StatePublisher;
 use crate::bird::BgpView;
-use crate::source::fake::NODE;
+use crate::source::fake::{CONFIG_PATH, FakeApi, NODE, NODE_PATH, TestClock, node};
 use flock_core::desired::{ConfigReport, Conflict, Desired, Place, Problem};
 
 const PEERS: [&str; 2] = ["2001:db8:a::1", "192.0.2.1"];
@@ -95,4 +102,64 @@ impl Observed {
         let observed = self.with_desired(|desired| desired.node = Some(Arc::new(NodePlan::new(NODE))));
         observed.with_bgp(|bgp| *bgp = BgpStatus::default())
     }
+}
+
+/// An agent, or the part of it that writes one of the two objects.
+struct Agent {
+    observed: watch::Sender<Option<Arc<Observed>>>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Agent {
+    /// One that knows `observed` and writes NodeConfig `status`.
+    fn of_config(api: &FakeApi, observed: Observed) -> Self {
+        let sender = watch::channel(Some(Arc::new(observed))).0;
+        let publisher =
+            ConfigPublisher::new(api.client(), NODE, api.own(), sender.subscribe(), TestClock::boxed());
+        Self { observed: sender, task: tokio::spawn(publisher.run()) }
+    }
+
+    /// One that knows `observed` and writes NodeState.
+    fn of_state(api: &FakeApi, observed: Observed) -> Self {
+        let sender = watch::channel(Some(Arc::new(observed))).0;
+        let own = api.own().node;
+        let publisher = StatePublisher::new(api.client(), NODE, own, sender.subscribe(), TestClock::boxed());
+        Self { observed: sender, task: tokio::spawn(publisher.run()) }
+    }
+
+    fn learns(&self, observed: Observed) {
+        self.observed.send_replace(Some(Arc::new(observed)));
+    }
+
+    async fn dies(self) {
+        self.task.abort();
+        assert!(self.task.await.unwrap_err().is_cancelled());
+    }
+}
+
+/// A cluster with the node; its NodeConfig has been written by a person.
+fn cluster() -> FakeApi {
+    let api = FakeApi::default();
+    api.put(NODE_PATH, Some(node()));
+    api.put(CONFIG_PATH, Some(json!({"metadata": {"name": NODE}, "spec": {"mtu": 9000}})));
+    api
+}
+
+async fn pass(seconds: u64) {
+    // In small steps: what follows from a request follows at once.
+    for _ in 0..seconds * 10 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+fn session_down() -> Observed {
+    observed().with_bgp(|bgp| bgp.peers[0] = session(PEERS[0], SessionState::Active, Some("no answer")))
+}
+
+fn refused(reason: &str) -> Observed {
+    observed().with_desired(|desired| desired.config.refused = Some(reason.to_owned()))
+}
+
+fn fuller(used: u64) -> Observed {
+    Observed { usage: vec![pool("203.0.113.0/26", 61, used)], ..observed() }
 }

@@ -9,6 +9,9 @@ use serde_json::{Value, json};
 
 use crate::objects::{annotated, apply, clean, on, pod};
 
+/// What NodeConfigs say of themselves; all else is in NodeStates.
+const OF_CONFIGS: [&str; 2] = ["ConfigValid", "ConfigRolledBack"];
+
 pub(crate) fn trials() -> Vec<Named> {
     cluster_trials![
         a_nodes_status_says_what_it_does,
@@ -22,9 +25,13 @@ pub(crate) fn trials() -> Vec<Named> {
     ]
 }
 
-fn condition<'a>(config: &'a Value, kind: &str) -> &'a Value {
+pub(crate) fn condition<'a>(config: &'a Value, kind: &str) -> &'a Value {
     let conditions = config["status"]["conditions"].as_array();
     conditions.into_iter().flatten().find(|condition| condition["type"] == kind).unwrap_or(&Value::Null)
+}
+
+pub(crate) fn state_of(cluster: &Cluster, node: &str) -> Result<Value> {
+    cluster.kubectl().json(&["nodestate", node])
 }
 
 fn config_of(cluster: &Cluster, node: &str) -> Result<Value> {
@@ -36,12 +43,19 @@ fn patch(cluster: &Cluster, node: &str, spec: &Value) -> Result<()> {
     cluster.kubectl().run(&["patch", "nodeconfig", node, "--type=merge", "--patch", &patch]).map(drop)
 }
 
+/// Waits until the node says this of the NodeConfig as it is now: in its NodeState, and in the NodeConfig what belongs there.
 fn wait_for(cluster: &Cluster, node: &str, kind: &str, status: &str) -> Result<Value> {
     eventually(PATIENCE, || {
-        let config = config_of(cluster, node)?;
-        let found = condition(&config, kind);
+        let (config, state) = (config_of(cluster, node)?, state_of(cluster, node)?);
+        let generation = &config["metadata"]["generation"];
+        let found = condition(&state, kind);
         ensure!(found["status"] == status, "{kind} of {node} is {found}");
-        ensure!(config["status"]["observedGeneration"] == config["metadata"]["generation"], "old: {config}");
+        ensure!(state["status"]["configGeneration"] == *generation, "old: {state}");
+        if OF_CONFIGS.contains(&kind) {
+            let found = condition(&config, kind);
+            ensure!(found["status"] == status, "{kind} of NodeConfig {node} is {found}");
+        }
+        ensure!(config["status"]["observedGeneration"] == *generation, "old: {config}");
         Ok(config)
     })
 }
@@ -58,18 +72,21 @@ fn a_nodes_status_says_what_it_does(cluster: &mut Cluster) -> Result<()> {
         ] {
             wait_for(cluster, node, kind, status)?;
         }
-        let config = config_of(cluster, node)?;
-        ensure!(config["status"]["bgp"]["established"] == "2/2", "{}", config["status"]["bgp"]);
-        let pools: Vec<&Value> = config["status"]["pools"].as_array().context("no pools")?.iter().collect();
+        let (config, state) = (config_of(cluster, node)?, state_of(cluster, node)?);
+        ensure!(state["status"]["bgp"]["established"] == "2/2", "{}", state["status"]["bgp"]);
         let cidrs = &cluster.member(node)?.pod_cidrs;
-        ensure!(
-            pools.len() == 2
-                && pools.iter().all(|pool| cidrs.iter().any(|cidr| pool["cidr"] == cidr.as_str())),
-            "{pools:?}"
-        );
+        for object in [&config, &state] {
+            let pools: Vec<&Value> =
+                object["status"]["pools"].as_array().context("no pools")?.iter().collect();
+            ensure!(
+                pools.len() == 2
+                    && pools.iter().all(|pool| cidrs.iter().any(|cidr| pool["cidr"] == cidr.as_str())),
+                "{pools:?}"
+            );
+        }
     }
     let table = cluster.kubectl().run(&["get", "nodeconfigs"])?;
-    ensure!(table.contains("node-a") && table.contains("2/2") && table.contains("True"), "{table}");
+    ensure!(table.contains("node-a") && table.contains("True"), "{table}");
     Ok(())
 }
 
@@ -81,6 +98,7 @@ fn what_the_status_shows_and_the_api_server_cannot_refuse_leaves_the_last_good_c
     let v6 = of_a.iter().find(|cidr| cidr.contains(':')).context("no IPv6 prefix")?;
     patch(cluster, "node-b", &json!({"cidr6": [v6]}))?;
     let config = wait_for(cluster, "node-b", "ConfigValid", "False")?;
+    ensure!(state_of(cluster, "node-b")?["status"]["config"] == "Refused", "not refused");
     let said = condition(&config, "ConfigValid")["message"].as_str().unwrap_or_default().to_owned();
     ensure!(said.contains(v6.as_str()) && said.contains("node-a"), "{said}");
     apply(cluster, &[on(pod("last-good"), "node-b")])?;
@@ -142,9 +160,10 @@ fn a_node_config_that_is_deleted_leaves_pod_cidrs(cluster: &mut Cluster) -> Resu
     let mut before = config_of(cluster, "node-b")?;
     cluster.kubectl().delete(&["nodeconfig", "node-b"])?;
     let made = eventually(PATIENCE, || {
-        let config = config_of(cluster, "node-b")?;
-        ensure!(condition(&config, "Ready")["status"] == "True", "{config}");
-        ensure!(condition(&config, "SessionsEstablished")["status"] == "Unknown", "{config}");
+        let (config, state) = (config_of(cluster, "node-b")?, state_of(cluster, "node-b")?);
+        ensure!(condition(&config, "ConfigValid")["status"] == "True", "{config}");
+        ensure!(condition(&state, "Ready")["status"] == "True", "{state}");
+        ensure!(condition(&state, "SessionsEstablished")["status"] == "Unknown", "{state}");
         Ok(config)
     })?;
     ensure!(made["spec"].as_object().is_none_or(serde_json::Map::is_empty), "{}", made["spec"]);
@@ -216,8 +235,11 @@ fn an_anycast_address_is_at_the_router_while_its_pod_is_ready(cluster: &mut Clus
     there(false)?;
     cluster.kubectl().exec("resolver", &["/echo", "remove", "/unready"])?;
     there(true)?;
-    let config = config_of(cluster, "node-a")?;
-    ensure!(config["status"]["anycast"][0]["address"] == "2001:db8:53::53", "{}", config["status"]);
+    eventually(PATIENCE, || {
+        let status = state_of(cluster, "node-a")?["status"].take();
+        ensure!(status["anycast"][0]["address"] == "2001:db8:53::53", "{status}");
+        Ok(())
+    })?;
     clean(cluster)?;
     there(false)?;
     cluster.kubectl().delete(&["addresspool", "dns"])
@@ -246,8 +268,8 @@ fn passwords(cluster: &Cluster, mut spec: Value) -> Result<()> {
     apply(cluster, &[template("node-b", &spec)])?;
     // Not there yet: the session must not start without its password.
     eventually(PATIENCE, || {
-        let config = config_of(cluster, "node-b")?;
-        let reason = config["status"]["bgp"]["peers"][0]["reason"].as_str().unwrap_or_default();
+        let state = state_of(cluster, "node-b")?;
+        let reason = state["status"]["bgp"]["peers"][0]["reason"].as_str().unwrap_or_default();
         ensure!(reason.contains("Secret tor"), "{reason}");
         Ok(())
     })?;
@@ -256,8 +278,8 @@ fn passwords(cluster: &Cluster, mut spec: Value) -> Result<()> {
         cluster.fabric.password(cluster.member("node-b")?.number(), Some(password))?;
         wait_for(cluster, "node-b", "SessionsEstablished", "True")?;
     }
-    let everything =
-        cluster.kubectl().run(&["get", "nodeconfigs,events", "--all-namespaces", "-o", "yaml"])?;
+    let kinds = "nodeconfigs,nodestates,events";
+    let everything = cluster.kubectl().run(&["get", kinds, "--all-namespaces", "-o", "yaml"])?;
     ensure!(!everything.contains("-secret"), "a password is shown");
     Ok(())
 }

@@ -125,12 +125,12 @@ async fn the_nodes_own_objects_are_told_to_those_who_write_to_them() {
     assert_eq!(own.node.borrow().as_deref(), Some(&expected));
     assert_eq!(*own.config.borrow_and_update(), None);
     let mut written = config(NODE, json!({"mtu": "wide"}));
-    written["status"] = json!({"version": "1.2.3"});
+    written["status"] = json!({"templates": ["all"], "version": "of an earlier release"});
     api.put(CONFIGS, written);
     tokio::time::timeout(PATIENCE, own.config.changed()).await.unwrap().unwrap();
     let config = own.config.borrow().clone().unwrap();
     assert_eq!((config.uid.as_str(), config.generation), ("config-node-a", 1), "even if it cannot be obeyed");
-    assert_eq!(config.status.as_ref().unwrap().version, "1.2.3");
+    assert_eq!(config.status.as_ref().unwrap().templates, ["all"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

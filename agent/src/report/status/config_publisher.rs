@@ -1,4 +1,4 @@
-//! Writes the status when it has changed, and no more often than it must.
+//! Writes NodeConfig `status` when it has changed, and no more often than it must.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,9 +9,9 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::compose::compose;
+use super::compose::node_config_status;
 use super::observed::Observed;
-use super::outline::outline;
+use super::{APART, API_VERSION, outline};
 use crate::api::FIELD_MANAGER;
 use crate::api::call::{self, CallError, Collection};
 use crate::api::retry::{JITTER, Retry};
@@ -20,16 +20,13 @@ use crate::environment::{Clock, sleep_until};
 use crate::report::pending_write::PendingWrite;
 use crate::source::own::{OwnConfig, OwnObjects};
 
-/// Between two writes of what matters.
-const APART: Duration = Duration::from_secs(2);
-
-/// Between two writes of mere figures.
+/// Between two writes of mere figures: numbers in messages.
 const FIGURES_APART: Duration = Duration::from_secs(300);
 
 /// An object that was made is seen by then.
 const SEEN_WITHIN: Duration = Duration::from_secs(30);
 
-pub(super) struct Publisher {
+pub(super) struct ConfigPublisher {
     client: Client,
     node: String,
     own: OwnObjects,
@@ -61,7 +58,7 @@ enum Step {
     },
 }
 
-impl Publisher {
+impl ConfigPublisher {
     pub(super) fn new(
         client: Client,
         node: &str,
@@ -129,7 +126,7 @@ impl Publisher {
         }
         let seen = seen.unwrap_or_default();
         let former = self.written.as_ref().map(|written| &written.status).or(seen.status.as_ref());
-        let status = compose(&observed, former, self.clock.now());
+        let status = node_config_status(&observed, former, self.clock.now());
         let at = self.due(&status, &seen, now)?;
         Some(Step::Write { status: Box::new(status), at })
     }
@@ -137,7 +134,10 @@ impl Publisher {
     /// When this is to be written; none: it is there.
     fn due(&mut self, status: &NodeConfigStatus, seen: &OwnConfig, now: Instant) -> Option<Instant> {
         let Some(written) = &mut self.written else {
-            let is_figures = seen.status.as_ref().is_some_and(|seen| outline(seen) == outline(status));
+            let is_figures = seen
+                .status
+                .as_ref()
+                .is_some_and(|seen| outline::of_config(seen) == outline::of_config(status));
             return match &seen.status {
                 Some(seen) if seen == status => None,
                 _ if is_figures => Some(self.started + self.figures_apart),
@@ -149,7 +149,9 @@ impl Publisher {
         }
         match written.status == *status {
             true => None,
-            false if outline(&written.status) == outline(status) => Some(written.at + self.figures_apart),
+            false if outline::of_config(&written.status) == outline::of_config(status) => {
+                Some(written.at + self.figures_apart)
+            }
             false => Some(written.at + APART),
         }
     }
@@ -197,7 +199,6 @@ impl Publisher {
     }
 }
 
-const API_VERSION: &str = "flock.fritzlab.net/v1alpha1";
 const KIND: &str = "NodeConfig";
 
 /// A NodeConfig that says nothing. The Node does not own it: a person may write a configuration into it, which must not go

@@ -1,61 +1,19 @@
-//! When it is told, to an API server that does what API servers do.
-
-use std::time::Duration;
-
-use serde_json::json;
-use tokio::sync::watch;
+//! When NodeConfig `status` is told, to an API server that does what API servers do.
 
 use super::*;
-use crate::report::status::publisher::Publisher;
-use crate::source::fake::{Asked, CONFIG_PATH, Failure, FakeApi, NODE_PATH, TestClock, node};
+use crate::source::fake::{Asked, Failure};
 
 const POST: &str = "POST /apis/flock.fritzlab.net/v1alpha1/nodeconfigs";
 const APPLY: &str = "PATCH /apis/flock.fritzlab.net/v1alpha1/nodeconfigs/node-a/status";
 
-struct Agent {
-    observed: watch::Sender<Option<Arc<Observed>>>,
-    task: tokio::task::JoinHandle<()>,
-}
-
-/// An agent that knows `observed`.
 fn agent(api: &FakeApi, observed: Observed) -> Agent {
-    let sender = watch::channel(Some(Arc::new(observed))).0;
-    let publisher = Publisher::new(api.client(), NODE, api.own(), sender.subscribe(), TestClock::boxed());
-    Agent { observed: sender, task: tokio::spawn(publisher.run()) }
+    Agent::of_config(api, observed)
 }
 
-impl Agent {
-    fn learns(&self, observed: Observed) {
-        self.observed.send_replace(Some(Arc::new(observed)));
-    }
-
-    async fn dies(self) {
-        self.task.abort();
-        assert!(self.task.await.unwrap_err().is_cancelled());
-    }
-}
-
-/// A cluster with the node; its NodeConfig has been written by a person.
-fn cluster() -> FakeApi {
-    let api = FakeApi::default();
-    api.put(NODE_PATH, Some(node()));
-    api.put(CONFIG_PATH, Some(json!({"metadata": {"name": NODE}, "spec": {"mtu": 9000}})));
-    api
-}
-
-async fn pass(seconds: u64) {
-    // In small steps: what follows from a request follows at once.
-    for _ in 0..seconds * 10 {
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-}
-
-fn session_down() -> Observed {
-    observed().with_bgp(|bgp| bgp.peers[0] = session(PEERS[0], SessionState::Active, Some("no answer")))
-}
-
-fn fuller(used: u64) -> Observed {
-    Observed { usage: vec![pool("203.0.113.0/26", 61, used)], ..observed() }
+/// What the API server has for `ConfigValid`.
+fn valid(api: &FakeApi) -> (String, String) {
+    let valid = status(api).conditions.into_iter().find(|it| it.kind == "ConfigValid").unwrap();
+    (valid.reason, valid.message)
 }
 
 fn status(api: &FakeApi) -> NodeConfigStatus {
@@ -122,13 +80,13 @@ async fn what_matters_is_written_at_once_but_never_more_often_than_every_two_sec
     let agent = agent(&api, observed());
     pass(10).await;
     api.asked();
-    agent.learns(session_down());
+    agent.learns(refused("spec.mtu"));
     pass(1).await;
     assert_eq!(api.calls(), [APPLY]);
     for _ in 0..5 {
         agent.learns(observed());
         tokio::time::sleep(Duration::from_millis(10)).await;
-        agent.learns(session_down());
+        agent.learns(refused("spec.mtu"));
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     agent.learns(observed());
@@ -136,23 +94,50 @@ async fn what_matters_is_written_at_once_but_never_more_often_than_every_two_sec
     assert_eq!(api.calls(), [""; 0]);
     pass(2).await;
     assert_eq!(api.calls(), [APPLY]);
-    assert_eq!(status(&api).bgp.unwrap().established, "2/2");
+    assert_eq!(valid(&api).0, "Valid");
 }
 
 #[tokio::test(start_paused = true)]
 async fn figures_alone_wait_five_minutes() {
+    let wrong = |number: u32| refused(&format!("spec.mtu: {number} fields"));
     let api = cluster();
-    let agent = agent(&api, fuller(1));
+    let agent = agent(&api, wrong(1));
     pass(10).await;
     api.asked();
-    for used in 2..30 {
-        agent.learns(fuller(used));
+    for number in 2..30 {
+        agent.learns(wrong(number));
         pass(10).await;
     }
     assert_eq!(api.calls(), [""; 0]);
     pass(60).await;
     assert_eq!(api.calls(), [APPLY]);
-    assert_eq!(status(&api).pools[0].used, 29);
+    assert!(valid(&api).1.starts_with("spec.mtu: 29 fields"), "{}", valid(&api).1);
+}
+
+/// A router's reboot, pods, and time.
+#[tokio::test(start_paused = true)]
+async fn what_no_other_node_needs_and_no_configuration_is_about_is_never_written() {
+    let api = cluster();
+    let agent = agent(&api, observed());
+    pass(10).await;
+    assert_eq!(api.calls(), [APPLY]);
+    let unready = Observed { not_ready: Some("BIRD is away".to_owned()), ..observed() };
+    let away = observed().with_bgp(|bgp| bgp.bird = BirdStatus::Away("no socket".to_owned()));
+    let trial = observed().with_bgp(|bgp| bgp.config = ConfigStatus::OnTrial { revision: "2".to_owned() });
+    let full = Observed { usage: vec![observed().usage[0], pool("203.0.113.0/26", 61, 60)], ..observed() };
+    let serving = Observed { anycast: vec![anycast(1)], ..observed() };
+    for _ in 0..20 {
+        for observed in
+            [session_down(), unready.clone(), away.clone(), trial.clone(), full.clone(), serving.clone()]
+        {
+            agent.learns(observed);
+            pass(30).await;
+        }
+    }
+    assert_eq!(api.calls(), [""; 0]);
+    agent.learns(fuller(1));
+    pass(10).await;
+    assert_eq!(api.calls(), [APPLY], "a pool that is gone");
 }
 
 #[tokio::test(start_paused = true)]
@@ -166,10 +151,11 @@ async fn an_agent_that_is_started_again_writes_nothing_that_is_there() {
     let second = agent(&api, observed());
     pass(10).await;
     assert_eq!(api.calls(), [""; 0]);
-    second.learns(session_down());
+    second.learns(refused("spec.mtu"));
     pass(10).await;
-    let ready = &status(&api).conditions[0];
-    assert_eq!((ready.kind.as_str(), ready.last_transition_time.as_str()), ("Ready", "2026-11-21T12:00:00Z"));
+    let kept = &status(&api).conditions[1];
+    let since = kept.last_transition_time.as_str();
+    assert_eq!((kept.kind.as_str(), since), ("ConfigRolledBack", "2026-11-21T12:00:00Z"));
 }
 
 #[tokio::test(start_paused = true)]
@@ -179,7 +165,7 @@ async fn what_somebody_else_writes_is_corrected() {
     pass(10).await;
     api.asked();
     let before = status(&api);
-    api.change(CONFIG_PATH, |config| config["status"]["version"] = json!("0.0.0"));
+    api.change(CONFIG_PATH, |config| config["status"]["addresses"] = json!(["192.0.2.99"]));
     pass(1).await;
     assert_eq!(api.calls(), [APPLY]);
     assert_eq!(status(&api), before);
@@ -198,7 +184,7 @@ async fn what_an_api_server_makes_of_the_status_is_no_reason_to_write_it_again()
     let agent = agent(&api, observed());
     pass(600).await;
     assert_eq!(api.calls(), [APPLY]);
-    agent.learns(session_down());
+    agent.learns(refused("spec.mtu"));
     pass(600).await;
     assert_eq!(api.calls(), [APPLY]);
 }
@@ -210,7 +196,7 @@ async fn a_watch_that_lags_behind_is_no_foreign_change() {
     pass(10).await;
     api.asked();
     api.blind(true);
-    agent.learns(session_down());
+    agent.learns(refused("spec.mtu"));
     pass(9).await;
     assert_eq!(api.calls(), [APPLY]);
     api.blind(false);
@@ -233,10 +219,10 @@ async fn failures_are_tried_again_with_the_newest_status() {
         let agent = agent(&api, observed());
         tokio::time::sleep(Duration::from_millis(100)).await;
         assert_eq!(api.calls().len(), 1, "{failure:?}");
-        agent.learns(session_down());
+        agent.learns(refused("spec.mtu"));
         pass(60).await;
         assert_eq!(api.calls(), [APPLY; 3], "{failure:?}");
-        assert_eq!(status(&api).bgp.unwrap().established, "1/2", "{failure:?}");
+        assert_eq!(valid(&api).0, "Refused", "{failure:?}");
     }
 }
 
@@ -251,5 +237,5 @@ async fn an_object_that_vanishes_under_the_write_is_made_again() {
     api.blind(false);
     pass(5).await;
     assert_eq!(api.calls(), [POST, APPLY]);
-    assert_eq!(status(&api).version, env!("CARGO_PKG_VERSION"));
+    assert_eq!(valid(&api).0, "Valid");
 }
