@@ -2,6 +2,7 @@
 
 mod api;
 mod crds;
+mod fleet;
 mod locks;
 mod pods;
 mod trouble;

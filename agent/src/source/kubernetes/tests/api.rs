@@ -1,6 +1,8 @@
-//! An API server in memory: lists, watches and GETs over HTTP/1.1, and everything that can go wrong with them.
+//! An API server in memory: lists, watches and GETs over HTTP/1.1, and everything that can go wrong with them. [`writing`]:
+//! what agents write.
 
 mod query;
+mod writing;
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -8,20 +10,22 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::http::{Request, Response, StatusCode, Uri};
+use axum::http::{Method, Request, Response, StatusCode};
 use kube::{Client, Config};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 
-use self::query::{Query, at};
+pub(super) use self::query::Query;
+use self::query::at;
 
 pub(super) const PODS: &str = "/api/v1/pods";
 pub(super) const NODES: &str = "/api/v1/nodes";
 pub(super) const NAMESPACES: &str = "/api/v1/namespaces";
 pub(super) const CONFIGS: &str = "/apis/flock.fritzlab.net/v1alpha1/nodeconfigs";
 pub(super) const POOLS: &str = "/apis/flock.fritzlab.net/v1alpha1/addresspools";
+pub(super) const STATES: &str = "/apis/flock.fritzlab.net/v1alpha1/nodestates";
 
 /// What the API server does when it is asked for a collection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -38,13 +42,24 @@ pub(super) enum Mood {
     Restored(u16),
 }
 
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub(super) struct Api {
-    address: std::net::SocketAddr,
+    /// Where it is reached over TCP.
+    address: Option<std::net::SocketAddr>,
     store: Arc<Mutex<Store>>,
-    news: watch::Sender<u64>,
+    news: News,
     /// Watches that began before the last change of it say nothing any more.
     cut: watch::Sender<u64>,
+}
+
+/// Whoever watches a collection is woken by what changes in it.
+#[derive(Clone, Default)]
+struct News(Arc<Mutex<BTreeMap<String, watch::Sender<()>>>>);
+
+impl News {
+    fn of(&self, collection: &str) -> watch::Sender<()> {
+        self.0.lock().unwrap().entry(collection.to_owned()).or_default().clone()
+    }
 }
 
 #[derive(Default)]
@@ -57,34 +72,39 @@ struct Store {
     compacted: u64,
     moods: BTreeMap<String, Mood>,
     requests: Vec<String>,
+    /// As `PATCH /api/v1/nodes/node-a/status`.
+    writes: Vec<String>,
+    /// How many events of each collection watches were sent, beside the objects of their initial lists.
+    delivered: BTreeMap<String, usize>,
 }
 
 impl Api {
     pub(super) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let api = Self {
-            address: listener.local_addr().unwrap(),
-            store: Arc::default(),
-            news: watch::Sender::new(0),
-            cut: watch::Sender::new(0),
-        };
-        let answering = api.clone();
-        let router = axum::Router::new().fallback(move |request: Request<Body>| {
-            let api = answering.clone();
-            async move { api.answer(request.uri()).await }
-        });
+        let api = Self { address: Some(listener.local_addr().unwrap()), ..Self::default() };
+        let router = api.router();
         tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
         api
     }
 
+    fn router(&self) -> axum::Router {
+        let answering = self.clone();
+        axum::Router::new().fallback(move |request: Request<Body>| {
+            let api = answering.clone();
+            async move { api.answer(request).await }
+        })
+    }
+
+    /// A client; without a network where the API server has none.
     pub(super) fn client(&self) -> Client {
-        let config = Config::new(format!("http://{}", self.address).parse().unwrap());
+        let Some(address) = self.address else { return Client::new(self.router(), "default") };
+        let config = Config::new(format!("http://{address}").parse().unwrap());
         crate::api::client::client(config).unwrap()
     }
 
     pub(super) fn mood(&self, collection: &str, mood: Mood) {
         self.store.lock().unwrap().moods.insert(collection.to_owned(), mood);
-        self.news.send_modify(|_| {});
+        self.news.of(collection).send_replace(());
     }
 
     /// Makes an object, or another of it.
@@ -97,7 +117,7 @@ impl Api {
         let before = store.objects.insert(key, object.clone());
         store.log.push((version, collection.to_owned(), before, Some(object)));
         drop(store);
-        self.news.send_replace(version);
+        self.news.of(collection).send_replace(());
         version
     }
 
@@ -110,7 +130,7 @@ impl Api {
         let before = store.objects.remove(&key);
         store.log.push((version, collection.to_owned(), before, None));
         drop(store);
-        self.news.send_replace(version);
+        self.news.of(collection).send_replace(());
     }
 
     /// Forgets what was: watches from before now are gone.
@@ -129,7 +149,15 @@ impl Api {
         self.store.lock().unwrap().requests.clone()
     }
 
-    async fn answer(&self, uri: &Uri) -> Response<Body> {
+    pub(super) fn version(&self) -> u64 {
+        self.store.lock().unwrap().version
+    }
+
+    async fn answer(&self, request: Request<Body>) -> Response<Body> {
+        if request.method() != Method::GET {
+            return self.write(request).await;
+        }
+        let uri = request.uri();
         let query = Query::of(uri);
         let pods = uri.path().strip_prefix("/api/v1/namespaces/").and_then(|rest| rest.split_once("/pods/"));
         let collection = if pods.is_some() { PODS } else { uri.path() };
@@ -147,7 +175,7 @@ impl Api {
         match (mood, pods) {
             (Mood::Refuses(code), _) => refusal(code),
             (Mood::Silent, _) => std::future::pending().await,
-            (_, Some((namespace, name))) => self.one(&format!("{namespace}/{name}")),
+            (_, Some((namespace, name))) => self.one(PODS, &format!("{namespace}/{name}")),
             (Mood::Old, _) if query.has("sendInitialEvents") => refusal(422),
             (Mood::Restored(code), _)
                 if query.get("resourceVersion").is_some_and(|version| !version.is_empty()) =>
@@ -155,14 +183,20 @@ impl Api {
                 refusal_saying(code, "Too large resource version: 9, current: 1")
             }
             _ if query.has("watch") => self.watch(collection, &query),
+            _ if collection.starts_with(&format!("{STATES}/"))
+                || collection.starts_with(&format!("{NODES}/")) =>
+            {
+                let (collection, name) = collection.rsplit_once('/').unwrap();
+                self.one(collection, name)
+            }
             (Mood::Old, _) => self.page(collection, &query),
             (Mood::Good | Mood::Restored(_), _) => self.page(collection, &query),
         }
     }
 
-    fn one(&self, name: &str) -> Response<Body> {
+    fn one(&self, collection: &str, name: &str) -> Response<Body> {
         let store = self.store.lock().unwrap();
-        match store.objects.get(&(PODS.to_owned(), name.to_owned())) {
+        match store.objects.get(&(collection.to_owned(), name.to_owned())) {
             Some(object) => Response::new(Body::from(object.to_string())),
             None => refusal(404),
         }
@@ -179,14 +213,7 @@ impl Api {
     }
 
     fn watch(&self, collection: &str, query: &Query) -> Response<Body> {
-        let (lines, receiver) = mpsc::channel::<Result<String, Infallible>>(16);
-        let watching = Watching {
-            api: self.clone(),
-            collection: collection.to_owned(),
-            query: query.clone(),
-            lines,
-            epoch: *self.cut.borrow(),
-        };
+        let (watching, receiver) = self.watching(collection, query);
         let seconds = query.get("timeoutSeconds").unwrap().parse().unwrap();
         tokio::spawn(async move {
             let cut = watching.api.cut.subscribe();
@@ -199,7 +226,28 @@ impl Api {
         });
         Response::new(Body::from_stream(ReceiverStream::new(receiver)))
     }
+
+    fn watching(&self, collection: &str, query: &Query) -> (Watching, Lines) {
+        let (lines, receiver) = mpsc::channel::<Result<String, Infallible>>(16);
+        let watching = Watching {
+            api: self.clone(),
+            collection: collection.to_owned(),
+            query: query.clone(),
+            lines,
+            epoch: *self.cut.borrow(),
+        };
+        (watching, receiver)
+    }
+
+    /// What a watch is sent that never ends.
+    pub(super) fn lines(&self, collection: &str, query: &Query) -> Lines {
+        let (watching, lines) = self.watching(collection, query);
+        tokio::spawn(async move { watching.run().await });
+        lines
+    }
 }
+
+pub(super) type Lines = mpsc::Receiver<Result<String, Infallible>>;
 
 struct Watching {
     api: Api,
@@ -211,7 +259,7 @@ struct Watching {
 
 impl Watching {
     async fn run(&self) {
-        let mut news = self.api.news.subscribe();
+        let mut news = self.api.news.of(&self.collection).subscribe();
         let mut seen = match self.query.get("resourceVersion") {
             Some(version) if !version.is_empty() => version.parse().unwrap(),
             _ => self.initial().await,
@@ -248,31 +296,38 @@ impl Watching {
     }
 
     fn since(&self, seen: u64) -> (Vec<String>, u64) {
-        let store = self.api.store.lock().unwrap();
+        let mut store = self.api.store.lock().unwrap();
         if seen < store.compacted {
             let gone = json!({"kind": "Status", "code": 410, "reason": "Expired", "message": "too old resource version"});
             return (vec![line("ERROR", &gone)], store.version);
         }
-        let changes = store.log.iter().filter(|(version, of, ..)| *version > seen && *of == self.collection);
+        let new = store.log.partition_point(|(version, ..)| *version <= seen);
+        let changes = store.log[new..].iter().filter(|(_, of, ..)| *of == self.collection);
         let lines = changes.filter_map(|(version, _, before, now)| {
-            let meant = |object: &Option<Value>| object.clone().filter(|object| self.query.selects(object));
-            match (meant(before), meant(now)) {
-                (None, Some(now)) => Some(line("ADDED", &now)),
-                (Some(_), Some(now)) => Some(line("MODIFIED", &now)),
-                (Some(mut before), None) => {
+            let meant = |object: &&Value| self.query.selects(object);
+            match (before.as_ref().filter(meant), now.as_ref().filter(meant)) {
+                (None, Some(now)) => Some(line("ADDED", now)),
+                (Some(_), Some(now)) => Some(line("MODIFIED", now)),
+                (Some(before), None) => {
+                    let mut before = before.clone();
                     before["metadata"]["resourceVersion"] = version.to_string().into();
                     Some(line("DELETED", &before))
                 }
                 (None, None) => None,
             }
         });
-        (lines.collect(), store.version)
+        let lines: Vec<String> = lines.collect();
+        if !lines.is_empty() {
+            *store.delivered.entry(self.collection.clone()).or_default() += lines.len();
+        }
+        (lines, store.version)
     }
 }
 
 impl Store {
     fn matching(&self, collection: &str, query: &Query) -> impl Iterator<Item = &Value> {
-        let of = self.objects.iter().filter(move |((of, _), _)| of == collection);
+        let from = self.objects.range((collection.to_owned(), String::new())..);
+        let of = from.take_while(move |((of, _), _)| of == collection);
         of.map(|(_, object)| object).filter(|object| query.selects(object))
     }
 }
@@ -294,7 +349,8 @@ fn refusal(code: u16) -> Response<Body> {
 }
 
 fn refusal_saying(code: u16, message: &str) -> Response<Body> {
-    let status = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code, "reason": "Because", "message": message});
+    let reason = if code == 404 { "NotFound" } else { "Because" };
+    let status = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code, "reason": reason, "message": message});
     let mut response = Response::new(Body::from(status.to_string()));
     *response.status_mut() = StatusCode::from_u16(code).unwrap();
     response

@@ -7,12 +7,21 @@ use serde_json::Value;
 
 /// The query of a request.
 #[derive(Debug, Clone)]
-pub(super) struct Query(BTreeMap<String, String>);
+pub(in super::super) struct Query(BTreeMap<String, String>);
 
 impl Query {
-    pub(super) fn of(uri: &Uri) -> Self {
+    pub(in super::super) fn of(uri: &Uri) -> Self {
         let pairs = uri.query().unwrap_or_default().split('&').filter_map(|pair| pair.split_once('='));
         Self(pairs.map(|(key, value)| (key.to_owned(), decoded(value))).collect())
+    }
+
+    /// The same of another agent, from a version on.
+    pub(in super::super) fn of_another(&self, (one, other): (&str, &str), version: u64) -> Self {
+        let pairs = self.0.iter().filter(|(key, _)| *key != "sendInitialEvents");
+        let mut pairs: BTreeMap<_, _> =
+            pairs.map(|(key, value)| (key.clone(), value.replace(one, other))).collect();
+        pairs.insert("resourceVersion".to_owned(), version.to_string());
+        Self(pairs)
     }
 
     pub(super) fn has(&self, key: &str) -> bool {
