@@ -95,7 +95,9 @@ pub(super) async fn on_own_thread<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, KernelError> + Send + 'static,
 ) -> Result<T, KernelError> {
     let (sender, receiver) = tokio::sync::oneshot::channel();
-    let answer = move || drop(sender.send(work()));
+    // What it logs belongs to the call.
+    let span = tracing::Span::current();
+    let answer = move || drop(sender.send(span.in_scope(work)));
     std::thread::Builder::new()
         .name("flock-kernel".to_owned())
         .spawn(answer)

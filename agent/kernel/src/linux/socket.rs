@@ -114,7 +114,6 @@ impl<F: Family> Socket<F> {
         self.inner.send(&bytes, 0)?;
         let mut answer = Answer { messages: Vec::new(), interrupted: false };
         while !self.receive(&mut answer)? {}
-        tracing::trace!(messages = answer.messages.len(), "netlink answer");
         Ok(answer)
     }
 
@@ -126,6 +125,8 @@ impl<F: Family> Socket<F> {
         header.sequence_number = self.sequence;
         let mut message = NetlinkMessage::new(header, NetlinkPayload::InnerMessage(message));
         message.finalize();
+        let NetlinkHeader { message_type: kind, flags, sequence_number: sequence, .. } = message.header;
+        tracing::trace!(kind, flags = format_args!("{flags:#x}"), sequence, "netlink: sending");
         let mut bytes = vec![0; message.buffer_len()];
         message.serialize(&mut bytes);
         bytes

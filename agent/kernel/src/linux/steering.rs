@@ -128,46 +128,45 @@ fn needs_src_valid_mark<'a>(desired: &'a Routing, found: &Found) -> BTreeSet<&'a
 /// Stays with the link: it says nothing where packets have no marks.
 fn set_src_valid_mark(sysctls: &Sysctls, link: &IfName) -> Result<(), KernelError> {
     let path = format!("ipv4/conf/{link}/src_valid_mark");
+    let action = format!("set sysctl net/{path} to 1");
+    tracing::debug!(action, "steering");
     // The link is gone by now.
     let set = sysctls.write(&path, 1).or_else(|failure| failure.unless(&[Errno::NOENT]));
-    set.map_err(|failure| failure.of_step(format!("set sysctl net/{path} to 1")))
+    set.map_err(|failure| failure.of_step(action))
 }
 
 fn add_route(socket: &mut Socket, path: &Path, route: &SlotRoute) -> Result<(), KernelError> {
+    let Path { slot, to, via, link } = path;
+    let action = format!("add route {to} via {via} dev {link} table {} (flow slot {slot})", route.table);
+    tracing::debug!(action, "steering");
     let message = RouteNetlinkMessage::NewRoute(route.message());
     // Another way to the same address is one that the slot's previous pod has left.
     let added = socket.request(message, NLM_F_CREATE | NLM_F_REPLACE);
     // The link is gone by now.
     let added = added.or_else(|failure| failure.unless(&[Errno::NODEV]));
-    let Path { slot, to, via, link } = path;
-    added.map_err(|failure| {
-        failure
-            .of_step(format!("add route {to} via {via} dev {link} table {} (flow slot {slot})", route.table))
-    })
+    added.map_err(|failure| failure.of_step(action))
 }
 
 fn add_rule(socket: &mut Socket, rule: Rule) -> Result<(), KernelError> {
+    let action = format!("add {} rule of priority {}: {}", rule.family, rule.kind.priority(), rule.kind);
+    tracing::debug!(action, "steering");
     let message = RouteNetlinkMessage::NewRule(message::rule(rule));
     let added = socket.request(message, NLM_F_CREATE | NLM_F_EXCL);
-    added.map_err(|failure| {
-        failure.of_step(format!(
-            "add {} rule of priority {}: {}",
-            rule.family,
-            rule.kind.priority(),
-            rule.kind
-        ))
-    })
+    added.map_err(|failure| failure.of_step(action))
 }
 
 fn remove_rule(socket: &mut Socket, rule: &RuleMessage) -> Result<(), KernelError> {
+    tracing::debug!(action = "remove a policy rule", ?rule, "steering");
     let removed = socket.request(RouteNetlinkMessage::DelRule(rule.clone()), 0);
     let removed = removed.or_else(|failure| failure.unless(&[Errno::NOENT]));
     removed.map_err(|failure| failure.of_step("remove a policy rule"))
 }
 
 fn remove_route(socket: &mut Socket, route: &RouteMessage) -> Result<(), KernelError> {
+    let action = format!("remove a route of table {}", decode::table(route));
+    tracing::debug!(action, to = ?decode::destination(route), "steering");
     let removed = socket.request(RouteNetlinkMessage::DelRoute(message::removal(route)), 0);
     // It went with its link, or was replaced.
     let removed = removed.or_else(|failure| failure.unless(&[Errno::SRCH, Errno::NODEV]));
-    removed.map_err(|failure| failure.of_step(format!("remove a route of table {}", decode::table(route))))
+    removed.map_err(|failure| failure.of_step(action))
 }

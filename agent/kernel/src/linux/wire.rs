@@ -72,13 +72,14 @@ pub(super) fn frames(datagram: &[u8]) -> impl Iterator<Item = Frame<'_>> {
 }
 
 fn frame(message: &[u8]) -> Option<Frame<'_>> {
-    let (kind, flags) = (u16_at(message, 4)?, u16_at(message, 6)?);
+    let (kind, flags, sequence) = (u16_at(message, 4)?, u16_at(message, 6)?, u32_at(message, 8)?);
+    tracing::trace!(kind, flags = format_args!("{flags:#x}"), sequence, "netlink: received");
     let content = match kind {
         ERROR | DONE => Content::End(end(message, kind, flags)),
         OVERRUN => Content::Overrun,
         _ => Content::Message(Undecoded(message)),
     };
-    Some(Frame { sequence: u32_at(message, 8)?, interrupted: flags & NLM_F_DUMP_INTR != 0, content })
+    Some(Frame { sequence, interrupted: flags & NLM_F_DUMP_INTR != 0, content })
 }
 
 /// Both kinds begin with a number, 0 or a negative error. An error goes on with the request (its header alone if

@@ -15,6 +15,7 @@ use flock_core::supervision::Ending;
 use rustix::io::Errno;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, WeakUnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
+use tracing::Span;
 
 use super::generation;
 use super::message::Netfilter;
@@ -58,9 +59,22 @@ pub(super) enum Request {
 
 type Answer<T> = oneshot::Sender<Result<T, KernelError>>;
 
+/// A request on its way.
+pub(super) struct Asked {
+    request: Request,
+    /// What the thread logs meanwhile belongs to who has asked.
+    span: Span,
+}
+
+impl From<Request> for Asked {
+    fn from(request: Request) -> Self {
+        Self { request, span: Span::current() }
+    }
+}
+
 /// The way to the thread, which ends when the last of these is gone.
 #[derive(Debug)]
-pub(in crate::linux) struct Handle(UnboundedSender<Request>);
+pub(in crate::linux) struct Handle(UnboundedSender<Asked>);
 
 /// The thread's name.
 const NAME: &str = "flock-nft";
@@ -83,7 +97,7 @@ impl Handle {
 
     pub(super) async fn ask<T>(&self, request: impl FnOnce(Answer<T>) -> Request) -> Result<T, KernelError> {
         let (sender, receiver) = oneshot::channel();
-        self.0.send(request(sender)).map_err(|_| KernelError::Closed)?;
+        self.0.send(request(sender).into()).map_err(|_| KernelError::Closed)?;
         receiver.await.unwrap_or(Err(KernelError::Closed))
     }
 }
@@ -97,7 +111,7 @@ struct Thread {
 }
 
 impl Thread {
-    fn work(&self, requests: UnboundedReceiver<Request>, notices: WeakUnboundedSender<Request>) {
+    fn work(&self, requests: UnboundedReceiver<Asked>, notices: WeakUnboundedSender<Asked>) {
         let served = entered(&self.node, || {
             self.serve(requests, notices);
             Ok(())
@@ -109,11 +123,12 @@ impl Thread {
 
     /// Works until nobody can ask any more. Without nftables every request is answered with the reason, and the next one
     /// tries again: the module may be loaded later.
-    fn serve(&self, mut requests: UnboundedReceiver<Request>, notices: WeakUnboundedSender<Request>) {
+    fn serve(&self, mut requests: UnboundedReceiver<Asked>, notices: WeakUnboundedSender<Asked>) {
         let (_alive, end) = oneshot::channel();
         let mut follower = Some((notices, end));
         let mut owner = None;
-        while let Some(request) = requests.blocking_recv() {
+        while let Some(Asked { request, span }) = requests.blocking_recv() {
+            let _span = span.entered();
             if owner.is_none() {
                 match open(self.ownership) {
                     Ok(opened) => owner = Some(opened),

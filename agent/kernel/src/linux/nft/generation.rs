@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc::WeakUnboundedSender;
 use tokio::sync::oneshot;
 
-use super::actor::Request;
+use super::actor::{Asked, Request};
 use super::message::{Netfilter, kind};
 use crate::linux::multicast::{Listener, Notification};
 use crate::linux::netns::Namespace;
@@ -18,7 +18,7 @@ const GROUPS: &[u32] = &[7];
 pub(super) fn follow(
     node: &Arc<Namespace>,
     residents: &Watcher,
-    notices: WeakUnboundedSender<Request>,
+    notices: WeakUnboundedSender<Asked>,
     end: oneshot::Receiver<()>,
 ) {
     match Listener::open::<Netfilter>(Arc::clone(node), GROUPS) {
@@ -27,7 +27,7 @@ pub(super) fn follow(
                 let following = listener.follow(|notification| {
                     if begins_generation(&notification) {
                         // Who cannot be told does not work any more.
-                        let _ = notices.upgrade().map(|notices| notices.send(Request::Check));
+                        let _ = notices.upgrade().map(|notices| notices.send(Request::Check.into()));
                     }
                 });
                 tokio::select! {

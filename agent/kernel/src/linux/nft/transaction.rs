@@ -41,6 +41,9 @@ pub(super) enum Refused {
 impl Transaction<'_> {
     pub(super) fn commit(self, socket: &mut Socket<Netfilter>) -> Result<(), Refused> {
         let encoded = encode(&self.batch.ops, self.flags);
+        for part in &encoded {
+            tracing::debug!(change = self.action(part), "nftables");
+        }
         let mut messages = vec![(self.begin(), 0)];
         messages.extend(self.adopt.map(|id| (table(id, self.flags), NLM_F_CREATE)));
         let before = messages.len();
