@@ -30,7 +30,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use flock_core::attachment::AttachmentId;
+use flock_core::attachment::{AttachmentId, PodName};
 use flock_core::desired::Desired;
 use flock_core::host::NodeView;
 use flock_core::ipam::{Allocator, PoolUsage};
@@ -133,6 +133,11 @@ impl<K: Links + Node, S: Source> Attachments<K, S> {
     /// All records, by attachment.
     pub fn records(&self) -> Vec<Record> {
         self.table().records.all().values().map(|record| Record::clone(record)).collect()
+    }
+
+    /// The pod of an attachment that is recorded.
+    pub fn pod(&self, id: &AttachmentId) -> Option<PodName> {
+        self.record(id).map(|record| record.pod)
     }
 
     /// The node as last seen.

@@ -19,6 +19,7 @@ use flock_agent::{install, uninstall};
 use flock_kernel::linux::LinuxKernel;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::format::FmtSpan;
 
 fn main() -> ExitCode {
     let command = Arguments::parse().command;
@@ -102,6 +103,8 @@ fn take_off(arguments: Uninstall) -> anyhow::Result<()> {
 fn log_to_stderr(format: LogFormat) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // How long a call took, and how long it waited: at level debug, which its span has.
+    let logs = logs.with_span_events(FmtSpan::CLOSE);
     match format {
         LogFormat::Text => logs.with_ansi(false).init(),
         LogFormat::Json => logs.json().flatten_event(true).init(),

@@ -82,6 +82,7 @@ impl Store {
     /// Writes a record over its former self.
     pub fn save(&self, record: &Record) -> Result<(), StoreError> {
         let path = self.record_path(&record.id);
+        tracing::debug!(attachment = %record.id, phase = ?record.phase, "recording");
         self.files.write(&path, &record.encode()?).map_err(failed("write", &path))
     }
 

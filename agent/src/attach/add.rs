@@ -55,6 +55,7 @@ impl<K: Links + Node, S: Source> Attachments<K, S> {
     /// Gives a container its interface. For one that has it already, the same answer, after a repair if need be.
     pub async fn add(&self, call: AddCall) -> Result<Attached, AttachError> {
         let _lock = self.locks.lock(&call.id).await;
+        tracing::debug!(netns = %call.netns.display(), uid = call.uid, "nobody else works on the attachment");
         self.replay_tombstone(&call.id).await?;
         let added = match self.record(&call.id) {
             Some(record) if record.phase == Phase::Ready => self.add_again(&call, record).await,
@@ -97,6 +98,7 @@ impl<K: Links + Node, S: Source> Attachments<K, S> {
             self.notices.tell(notices::of_warning(call, self.uid(call), warning.to_string()));
         }
         let (record, remnant) = self.reserve(call, &node, &intent).await?;
+        tracing::debug!(link = %record.host_link, addresses = %record.addresses, remnant, "reserved");
         match self.establish(&record, remnant, call.loopback).await {
             Ok(ready) => {
                 tracing::info!(attachment = %ready.id, pod = %ready.pod, link = %ready.host_link, addresses = %ready.addresses, "attached");
@@ -126,6 +128,7 @@ impl<K: Links + Node, S: Source> Attachments<K, S> {
         if let Some(pod) = lookup().filter(current) {
             return Ok(pod);
         }
+        tracing::debug!("the pod is not known yet: asking for it");
         self.source.refresh(&call.pod, call.uid.as_deref()).await;
         match lookup() {
             Some(pod) if current(&pod) => Ok(pod),

@@ -18,6 +18,7 @@ impl<K: Links + Node, S: Source> Attachments<K, S> {
         changes: &[LinkChange],
     ) -> Result<(), AttachError> {
         self.admit(record).await?;
+        tracing::debug!(changes = changes.len(), "admitted; the link is next");
         Ok(self.kernel.change_link(spec, changes).await?)
     }
 

@@ -6,6 +6,7 @@ use flock_core::attachment::AttachmentId;
 use flock_core::record::{Phase, Record};
 use flock_kernel::{Links, Node};
 use flock_rpc::{tombstone, v1alpha1 as wire};
+use tracing::Instrument as _;
 
 use super::{AttachError, Attachments};
 use crate::source::Source;
@@ -31,7 +32,8 @@ impl<K: Links + Node, S: Source> Attachments<K, S> {
             self.records().into_iter().filter(|record| ours(record) && !valid.contains(&record.id)).collect();
         let (mut removed, mut failures) = (Vec::new(), Vec::new());
         for record in &stale {
-            match self.del(&record.id).await {
+            let span = tracing::debug_span!("remove", attachment = %record.id, pod = %record.pod);
+            match self.del(&record.id).instrument(span).await {
                 Ok(()) => removed.push(record.id.clone()),
                 Err(error) => failures.push(format!("{}: {error}", record.id)),
             }
