@@ -147,7 +147,7 @@ pub async fn run<K: Kernel>(
     files: impl Files,
     tasks: &Tasks,
 ) -> anyhow::Result<()> {
-    let _instance = instance::single_instance(&config.run_dir)?;
+    let _instance = instance::single_instance(&config.run_dir).await?;
     instance::end_on_signals(tasks)?;
     let residents = kernel.clone();
     let failed = tokio::select! {
