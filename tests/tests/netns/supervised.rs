@@ -91,6 +91,8 @@ struct MortalAgent<'a> {
 impl MortalAgent<'_> {
     fn command(&self) -> Command {
         let mut command = Command::new(MORTAL);
+        // A backtrace takes its time, and what ends the process waits for it.
+        command.env("RUST_BACKTRACE", "0");
         command.args(["run", "--node", self.node.name(), "--run-dir"]).arg(self.node.run_dir());
         command.arg("--cni-conf-dir").arg(self.node.dir().join("net.d"));
         command.args(["--bird", "managed", "--bird-program", "true"]).args(self.source);
