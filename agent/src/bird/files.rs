@@ -8,6 +8,7 @@ use flock_core::bgp::pipeline::Conf;
 use flock_core::bgp::render::{self, RenderError};
 
 use crate::store::Files;
+use crate::supervision::blocking;
 
 /// `RUN_DIR/bird`.
 #[derive(Debug, Clone)]
@@ -113,8 +114,8 @@ impl ConfFiles {
         action: &'static str,
     ) -> Result<(), ConfError> {
         let of = path.clone();
-        let done = tokio::task::spawn_blocking(move || work(&of)).await.map_err(io::Error::other);
-        done.and_then(|done| done).map_err(|cause| ConfError::File { action, path, cause })
+        let done = blocking(move || work(&of)).await;
+        done.map_err(|cause| ConfError::File { action, path, cause })
     }
 
     fn write(&self, path: PathBuf, text: &str) -> Result<(), ConfError> {
