@@ -80,18 +80,8 @@ impl<K: Kernel, S: Source> Stage<K, S> {
         };
         // An earlier agent's sessions are not to end because this one has not looked yet.
         inputs.complete().await;
-        let controller = Controller::new(inputs, self.conf, &self.config.run_dir, self.metrics.bird);
-        self.tasks.spawn("bgp-view", forward(controller.follow(), self.views.bgp));
+        let run_dir = &self.config.run_dir;
+        let controller = Controller::new(inputs, self.conf, run_dir, self.metrics.bird, self.views.bgp);
         self.tasks.spawn_graceful("controller", controller.run(self.tasks.cancelled()));
-    }
-}
-
-/// Passes on whatever is said, from now on. Who does not say anything any more has ended, and that is noticed there.
-async fn forward<T: Clone>(mut from: watch::Receiver<T>, to: watch::Sender<T>) {
-    loop {
-        to.send_replace(from.borrow_and_update().clone());
-        if from.changed().await.is_err() {
-            std::future::pending::<()>().await;
-        }
     }
 }

@@ -50,8 +50,14 @@ pub struct Controller {
 }
 
 impl Controller {
-    /// A controller that drives the BIRD whose control socket is in `run_dir`.
-    pub fn new(inputs: Inputs, files: ConfFiles, run_dir: &Path, commands: BirdCommands) -> Self {
+    /// A controller that drives the BIRD whose control socket is in `run_dir`. `view` is what others are told.
+    pub fn new(
+        inputs: Inputs,
+        files: ConfFiles,
+        run_dir: &Path,
+        commands: BirdCommands,
+        view: watch::Sender<Arc<BgpView>>,
+    ) -> Self {
         let in_file = Base::read(&files.read_last_good());
         Self {
             pipeline: Pipeline::new(inputs.desired_config(None), in_file, now()),
@@ -61,16 +67,11 @@ impl Controller {
             connection: ControlConnection::new(bird::socket(run_dir)),
             counters: Counters::default(),
             commands,
-            view: watch::channel(Arc::default()).0,
+            view,
             is_stale: false,
             is_draining: false,
             passwords_at: Instant::now() + REREAD_PASSWORDS,
         }
-    }
-
-    /// Follows what others are told.
-    pub fn follow(&self) -> watch::Receiver<Arc<BgpView>> {
-        self.view.subscribe()
     }
 
     /// Runs until `shutdown` is there. BIRD goes on as it is.

@@ -22,8 +22,7 @@ const ALWAYS: &[&str] =
     &["conflist", "kernel-events", "metrics", "publisher", "reconciler", "rpc", "signals", "supervisor"];
 
 /// Those of one that knows what is desired: a folder says so at once.
-const KNOWING: &[&str] =
-    &["manifests", "announcer", "programmer", "steerer", "flock-nft", "controller", "bgp-view"];
+const KNOWING: &[&str] = &["manifests", "announcer", "programmer", "steerer", "flock-nft", "controller"];
 
 /// Those that speak with an API server.
 const OF_API_SERVER: &[&str] = &[

@@ -75,8 +75,8 @@ impl Node {
             secrets: secrets.subscribe(),
         };
         let files = ConfFiles::open(Disk, dir.path()).unwrap();
-        let controller = Controller::new(inputs, files, dir.path(), BirdCommands::default());
-        let view = controller.follow();
+        let (told, view) = watch::channel(Arc::default());
+        let controller = Controller::new(inputs, files, dir.path(), BirdCommands::default(), told);
         let controller = tokio::spawn(controller.run(std::future::pending()));
         Self { dir, desired, pods, announced, _host: host, view, controller, _secrets: secrets }
     }
