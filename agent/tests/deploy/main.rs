@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+mod admission;
 mod manifests;
 mod permissions;
 mod pods;

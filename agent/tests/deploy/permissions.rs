@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::manifests::{object, objects, strings};
 
 /// Everything that a role grants, as `verb group/resource`.
-fn granted(role: &Value) -> BTreeSet<String> {
+pub(crate) fn granted(role: &Value) -> BTreeSet<String> {
     let mut granted = BTreeSet::new();
     for rule in role["rules"].as_array().unwrap() {
         let fields: BTreeSet<&str> = rule.as_object().unwrap().keys().map(String::as_str).collect();

@@ -131,6 +131,16 @@ impl Cluster {
         &self.control.kubectl
     }
 
+    /// Asking the API server with this token and no certificate. `name` tells it from others.
+    ///
+    /// # Errors
+    /// When its files cannot be written.
+    pub fn kubectl_with_token(&self, name: &str, token: &str) -> Result<Kubectl> {
+        let Site { programs, authority, dir, .. } = self.site.as_ref();
+        let kubeconfig = authority.kubeconfig_of_token(name, &self.site.server(), token)?;
+        Kubectl::new(programs, &self.control.netns, &kubeconfig, &dir.join(format!("kubectl-{name}")))
+    }
+
     /// Its files.
     pub fn dir(&self) -> &Path {
         &self.site.dir

@@ -58,7 +58,7 @@ impl Network {
         };
         let text = kubectl.run(&["kustomize", &flock.deploy.display().to_string()])?;
         let objects = text.split("\n---\n");
-        let wanted = |object: &&str| daemons || !object.lines().any(|line| line == "kind: DaemonSet");
+        let wanted = |object: &&str| daemons || !object.lines().any(is_for_pods);
         let (definitions, others): (Vec<&str>, Vec<&str>) = objects.filter(wanted).partition(|object| {
             object.lines().any(|line| ["kind: CustomResourceDefinition", "kind: Namespace"].contains(&line))
         });
@@ -67,6 +67,12 @@ impl Network {
         kubectl.apply(&others.join("\n---\n"))?;
         (1..=nodes).try_for_each(|number| kubectl.apply(&node_config(number)).map(drop))
     }
+}
+
+/// Whether a line makes its object one that agents need which are pods, and that others do without: certificates name no
+/// nodes for the admission policy to compare.
+fn is_for_pods(line: &str) -> bool {
+    line == "kind: DaemonSet" || line.starts_with("kind: ValidatingAdmissionPolicy")
 }
 
 /// A session with the router over each family; the pods' ranges are those that the cluster gives the node.

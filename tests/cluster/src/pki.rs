@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use flock_tests::command;
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// The cluster's certificate authority and whatever it has signed, in one directory.
 #[derive(Debug, Clone)]
@@ -98,12 +98,24 @@ impl Authority {
     /// When openssl cannot, or the file cannot be written.
     pub fn kubeconfig(&self, file: &str, server: &str, subject: Subject) -> Result<PathBuf> {
         let Credential { certificate, key } = self.issue(file, subject)?;
+        self.kubeconfig_of(file, server, &json!({"client-certificate": certificate, "client-key": key}))
+    }
+
+    /// A kubeconfig for whoever has this token, kept as `file`.kubeconfig.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn kubeconfig_of_token(&self, file: &str, server: &str, token: &str) -> Result<PathBuf> {
+        self.kubeconfig_of(file, server, &json!({"token": token}))
+    }
+
+    fn kubeconfig_of(&self, file: &str, server: &str, user: &Value) -> Result<PathBuf> {
         let path = self.kubeconfig_file(file);
         let config = json!({
             "apiVersion": "v1",
             "kind": "Config",
             "clusters": [{"name": "flock", "cluster": {"server": server, "certificate-authority": self.certificate()}}],
-            "users": [{"name": "self", "user": {"client-certificate": certificate, "client-key": key}}],
+            "users": [{"name": "self", "user": user}],
             "contexts": [{"name": "flock", "context": {"cluster": "flock", "user": "self"}}],
             "current-context": "flock",
         });

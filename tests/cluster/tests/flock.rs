@@ -7,6 +7,8 @@
 mod configuration;
 #[path = "cluster/deployment.rs"]
 mod deployment;
+#[path = "cluster/node_state.rs"]
+mod node_state;
 #[path = "cluster/objects.rs"]
 mod objects;
 #[path = "cluster/pods.rs"]
@@ -36,6 +38,7 @@ fn main() -> ExitCode {
                 services::trials(),
                 workloads::trials(),
                 configuration::trials(),
+                node_state::trials(),
                 resilience::trials(),
                 deployment::last_trials(),
             ];

@@ -59,7 +59,12 @@ struct Request {
 fn requests(cluster: &Cluster) -> Result<Vec<(Request, u64)>> {
     let text = fs::read_to_string(cluster.control.audit_log())?;
     let events = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let of_agent = events.filter(|event| event["user"]["username"] == AGENT && !event["objectRef"].is_null());
+    // Other trials borrow its account, with kubectl.
+    let is_agent =
+        |event: &Value| event["userAgent"].as_str().is_some_and(|it| it.starts_with("flock-agent/"));
+    let of_agent = events.filter(|event| {
+        event["user"]["username"] == AGENT && is_agent(event) && !event["objectRef"].is_null()
+    });
     Ok(of_agent
         .map(|event| (request(&event), event["responseStatus"]["code"].as_u64().unwrap_or_default()))
         .collect())
