@@ -48,13 +48,13 @@ pub(crate) fn load(src: &Path) -> anyhow::Result<Sources> {
     Ok(sources)
 }
 
-/// Reads the library and the programs. `library` is the name by which programs know the library.
-pub(crate) fn read(sources: &Sources, library: &str) -> anyhow::Result<Modules> {
+/// Reads the library and the programs. `crate_name` is the name by which programs know the library.
+pub(crate) fn read(sources: &Sources, crate_name: &str) -> anyhow::Result<Modules> {
     let mut modules = Modules::default();
     Reader::start(sources, "lib.rs", "crate", &mut modules)?;
     for program in sources.keys().filter(|name| *name == "main.rs" || name.starts_with("bin/")) {
         modules.names.insert(program.clone());
-        Reader::start(sources, program, library, &mut modules)?;
+        Reader::start(sources, program, crate_name, &mut modules)?;
     }
     Ok(modules)
 }
@@ -66,7 +66,7 @@ struct Reader<'a> {
     /// A program is one module, whatever it is divided into.
     program: Option<String>,
     /// The first word of a path to the library's modules.
-    library: &'a str,
+    crate_name: &'a str,
     file: String,
     /// The modules down to where we are.
     module: Vec<String>,
@@ -77,12 +77,19 @@ impl<'a> Reader<'a> {
     fn start(
         sources: &'a Sources,
         root: &str,
-        library: &'a str,
+        crate_name: &'a str,
         modules: &'a mut Modules,
     ) -> anyhow::Result<()> {
         let program = (root != "lib.rs").then(|| root.to_owned());
-        let mut reader =
-            Self { sources, modules, program, library, file: String::new(), module: Vec::new(), error: None };
+        let mut reader = Self {
+            sources,
+            modules,
+            program,
+            crate_name,
+            file: String::new(),
+            module: Vec::new(),
+            error: None,
+        };
         reader.read(root)
     }
 
@@ -122,7 +129,7 @@ impl<'a> Reader<'a> {
         let mut path = path.into_iter().peekable();
         let first = *path.peek()?;
         let mut absolute = match first {
-            _ if first == self.library => Vec::new(),
+            _ if first == self.crate_name => Vec::new(),
             "self" | "super" if self.program.is_none() => self.module.clone(),
             _ => return None,
         };
