@@ -4,7 +4,7 @@
 //! (`nft --debug=netlink`, `--debug=mnl`) is what ours are tested against.
 
 use flock_core::nft::{
-    Bits, Direction, End, Expr, Family, Field, Is, Link, Mark, Name, Rule, Transport, Value, Verdict,
+    Bits, Direction, End, Expr, Family, Field, Is, Link, Mark, Name, Rule, Transport, Verdict,
 };
 
 use super::message::Attributes;
@@ -293,22 +293,6 @@ fn length(field: Field) -> u32 {
     super::encode::length(field.kind())
 }
 
-/// As it lies in a register: names padded, marks in the machine's order, everything else as it is sent.
-pub(super) fn value_bytes(value: &Value) -> Vec<u8> {
-    match value {
-        Value::Ipv4Addr(address) => address.octets().to_vec(),
-        Value::Ipv6Addr(address) => address.octets().to_vec(),
-        Value::Ifname(name) => {
-            let mut bytes = name.as_str().as_bytes().to_vec();
-            bytes.resize(16, 0);
-            bytes
-        }
-        Value::Mark(mark) => mark.to_ne_bytes().to_vec(),
-        Value::InetProto(number) => vec![*number],
-        Value::InetService(port) => port.to_be_bytes().to_vec(),
-    }
-}
-
 /// `NFTA_LIST_ELEM`.
 const ITEM: u16 = 1;
 
@@ -373,30 +357,8 @@ const BURST: u32 = 5;
 /// `NFT_OBJECT_COUNTER`.
 pub(super) const COUNTER_OBJECT: u32 = 1;
 
-/// `NFTA_DATA_VALUE`.
-pub(super) fn data(value: &[u8]) -> Attributes {
-    Attributes::default().bytes(1, value)
-}
-
-/// `NFTA_DATA_VERDICT`.
-pub(super) fn verdict_data(verdict: &Verdict) -> Attributes {
-    let mut attributes = Attributes::default().be32(1, verdict_code(verdict).cast_unsigned());
-    if let Some(chain) = verdict.target() {
-        attributes = attributes.text(2, chain.as_str());
-    }
-    Attributes::default().nested(2, &attributes)
-}
-
-/// `NF_*` and `NFT_*`.
-pub(super) fn verdict_code(verdict: &Verdict) -> i32 {
-    match verdict {
-        Verdict::Drop => 0,
-        Verdict::Accept => 1,
-        Verdict::Jump(_) => -3,
-        Verdict::Goto(_) => -4,
-        Verdict::Return => -5,
-    }
-}
+mod value;
+pub(super) use value::{data, value_bytes, verdict_data};
 
 #[cfg(any(test, feature = "fake"))]
 mod debug;
